@@ -1,0 +1,143 @@
+use axum::extract::State as Extract;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use shared::chunks::Chunk;
+use shared::clients::BlobKey;
+use shared::documents::{Document, DocumentFilter, Metadata, Status, filename, metadata};
+use shared::error::Error;
+use shared::http::{Json, PathId, Query};
+use shared::page::{Limit, Page};
+use shared::retrieval::Span;
+use shared::tenancy::{CollectionId, DocumentId, Principal, Role};
+use time::OffsetDateTime;
+
+use crate::State;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    collection: Option<CollectionId>,
+    status: Option<Status>,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+}
+
+pub(crate) async fn list(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<Document>>, Error> {
+    let filter = DocumentFilter { collection: query.collection, status: query.status };
+    let page = state.documents.list(&principal.tenant, &filter, query.limit.get(), query.cursor.as_deref());
+    Ok(Json(page.await?))
+}
+
+pub(crate) async fn read(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    PathId(id): PathId<DocumentId>,
+) -> Result<Json<Document>, Error> {
+    Ok(Json(state.documents.get(&principal.tenant, id).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChunksQuery {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ChunkView {
+    id: String,
+    index: u32,
+    text: String,
+    page: Option<u32>,
+    heading: Option<String>,
+    span: Span,
+}
+
+pub(crate) async fn chunks(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    PathId(id): PathId<DocumentId>,
+    Query(query): Query<ChunksQuery>,
+) -> Result<Json<Page<ChunkView>>, Error> {
+    let document = state.documents.get(&principal.tenant, id).await?;
+    let Some(version) = document.served_version else {
+        return Ok(Json(Page { data: Vec::new(), next_cursor: None }));
+    };
+    let limit = query.limit.get();
+    let page = state.chunks.list(&principal.tenant, id, version, limit, query.cursor.as_deref()).await?;
+    let data = page.data.into_iter().map(|chunk| view(id, chunk)).collect();
+    Ok(Json(Page { data, next_cursor: page.next_cursor }))
+}
+
+fn view(document: DocumentId, chunk: Chunk) -> ChunkView {
+    ChunkView {
+        id: chunk.id(document),
+        index: chunk.chunk_index,
+        text: chunk.text,
+        page: chunk.page,
+        heading: chunk.heading,
+        span: Span { start: chunk.span_start, end: chunk.span_end },
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    filename: Option<String>,
+    metadata: Option<Metadata>,
+}
+
+pub(crate) async fn change(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    PathId(id): PathId<DocumentId>,
+    Json(change): Json<Change>,
+) -> Result<Json<Document>, Error> {
+    principal.require(Role::Editor)?;
+    if let Some(name) = &change.filename {
+        filename::check(name).map_err(|detail| Error::field("/filename", detail))?;
+    }
+    if let Some(entries) = &change.metadata {
+        metadata::check(entries).map_err(|detail| Error::field("/metadata", detail))?;
+    }
+    let now = OffsetDateTime::now_utc();
+    let document = state.documents.describe(&principal.tenant, id, change.filename, change.metadata, now).await?;
+    Ok(Json(document))
+}
+
+#[derive(Serialize)]
+pub(crate) struct Deleting {
+    id: DocumentId,
+    status: &'static str,
+}
+
+pub(crate) async fn delete(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    PathId(id): PathId<DocumentId>,
+) -> Result<(StatusCode, Json<Deleting>), Error> {
+    principal.require(Role::Editor)?;
+    let document = state.documents.get(&principal.tenant, id).await?;
+    state.documents.delete(&principal.tenant, &document).await?;
+    // From here on nothing uses the document. What is left of it cannot be seen, so failing to remove it is not the
+    // caller's concern.
+    if let Err(error) = purge(&state, &principal, &document).await {
+        tracing::error!(tenant = %principal.tenant, document = %id, %error, "a deleted document was not purged");
+    }
+    Ok((StatusCode::ACCEPTED, Json(Deleting { id, status: "deleting" })))
+}
+
+async fn purge(state: &State, principal: &Principal, document: &Document) -> Result<(), Error> {
+    state.chunks.delete_all(&principal.tenant, document.id).await?;
+    for version in 1..=document.version {
+        let key = BlobKey { tenant: principal.tenant.clone(), document: document.id, version };
+        state.blobs.delete(&key).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Liveness and readiness.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State as Extract;
+use axum::routing::get;
+use http::StatusCode;
+use serde::Serialize;
+use shared::clients::{Blobs, CacheError, DynamoDb, Redis};
+use shared::http::Json;
+
+/// The longest that a dependency may take to count as well.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct State {
+    /// Asked by one read of an item that does not exist.
+    pub dynamodb: DynamoDb,
+    /// Asked by a ping.
+    pub redis: Redis,
+    /// Asked for an object that does not exist.
+    pub blobs: Blobs,
+}
+
+/// `GET /health` and `GET /health/ready`.
+pub fn router(state: State) -> Router {
+    Router::new().route("/health", get(live)).route("/health/ready", get(ready)).with_state(state)
+}
+
+#[derive(Serialize)]
+struct Live {
+    status: &'static str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Ready {
+    status: &'static str,
+    checks: Checks,
+}
+
+#[derive(Serialize)]
+struct Checks {
+    dynamodb: Check,
+    redis: Check,
+    blobs: Check,
+}
+
+#[derive(Serialize)]
+struct Check {
+    status: &'static str,
+    latency_ms: u128,
+}
+
+async fn live() -> Json<Live> {
+    Json(Live { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Ready means that accepted work is safe. The cache is not needed for that, so without it the answer is still 200.
+async fn ready(Extract(state): Extract<State>) -> (StatusCode, Json<Ready>) {
+    let (dynamodb, redis, blobs) = tokio::join!(
+        check("dynamodb", state.dynamodb.ping()),
+        check("redis", async {
+            match state.redis.ping().await {
+                Err(CacheError::NotConfigured) => Ok(()),
+                answer => answer,
+            }
+        }),
+        check("blobs", state.blobs.ping()),
+    );
+    let well = dynamodb.status == "ok" && blobs.status == "ok";
+    let (code, status) = match (well, redis.status) {
+        (true, "ok") => (StatusCode::OK, "ok"),
+        (true, _) => (StatusCode::OK, "degraded"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    };
+    (code, Json(Ready { status, checks: Checks { dynamodb, redis, blobs } }))
+}
+
+async fn check<E: Display>(name: &str, question: impl Future<Output = Result<(), E>>) -> Check {
+    let started = Instant::now();
+    let answer = tokio::time::timeout(CHECK_LIMIT, question).await;
+    let status = match answer {
+        Ok(Ok(())) => "ok",
+        Ok(Err(error)) => {
+            tracing::warn!(dependency = name, %error, "not ready");
+            "failed"
+        }
+        Err(_) => {
+            tracing::warn!(dependency = name, limit_ms = CHECK_LIMIT.as_millis(), "not ready: no answer");
+            "failed"
+        }
+    };
+    Check { status, latency_ms: started.elapsed().as_millis() }
+}

@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""Checks template.yaml without an AWS account: linters, and what the template promises once SAM has translated it.
+
+Usage: check_template.py [--template FILE] [TRANSLATED]
+
+Writes the translated CloudFormation document to TRANSLATED, or to a temporary file. Needs the packages aws-sam-translator
+and cfn-lint (1.57 or later, the first to know vector indexes). The last line reads `N passed, M failed`; the exit status is
+1 if anything failed.
+"""
+
+import argparse
+import json
+import logging
+import os
+import re
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# The translator asks boto for a region, if only to name the partition.
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+
+from cfnlint.api import lint_file  # noqa: E402
+from samtranslator.translator.transform import transform  # noqa: E402
+from samtranslator.yaml_helper import yaml_parse  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+STREAMING = {"chat"}
+INTEGRATION = re.compile(r"functions/\$\{(\w+)\.Arn\}/(response-streaming-)?invocations$")
+# A policy cannot name objects that do not exist yet, so this one wildcard is as narrow as it gets.
+OBJECTS = re.compile(r"\$\{\w+\.Arn\}/t/\*")
+
+Problems = Iterator[str]
+
+
+class NoManagedPolicies:
+    """Stands in for IAM, which SAM would ask for the ARNs of managed policies: the template calls none by its name."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+class Stack:
+    """A template as CloudFormation sees it, after SAM's translation."""
+
+    def __init__(self, template: Path) -> None:
+        source = yaml_parse(template.read_text())
+        for resource in source["Resources"].values():
+            if "CodeUri" in resource.get("Properties", {}):
+                resource["Properties"]["CodeUri"] = "s3://bucket/key"
+        self.document: dict[str, Any] = transform(source, {}, NoManagedPolicies())
+        (self.api,) = (api["Body"] for api in self.of_type("AWS::ApiGateway::RestApi").values())
+        self.functions = self.of_type("AWS::Lambda::Function")
+
+    def of_type(self, kind: str) -> dict[str, Any]:
+        """The properties of all resources of a type, by logical id."""
+        resources = self.document["Resources"].items()
+        return {name: each["Properties"] for name, each in resources if each["Type"] == kind}
+
+    def integrations(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """What stands behind each path and method of the API."""
+        return {
+            (path, method.upper()): operation["x-amazon-apigateway-integration"]
+            for path, operations in self.api["paths"].items()
+            for method, operation in operations.items()
+        }
+
+    def routes(self) -> dict[tuple[str, str], str]:
+        """The function behind each path and method of the API."""
+        return {route: target(integration)[0] for route, integration in self.integrations().items()}
+
+    def statements(self) -> list[tuple[str, dict[str, Any]]]:
+        """Every policy statement, with the logical id of the resource that holds it."""
+        resources = self.document["Resources"].items()
+        return [(name, node) for name, each in resources for node in walk(each) if isinstance(node, dict) and "Effect" in node]
+
+
+def walk(node: Any) -> Iterator[Any]:
+    """Everything in a document, the document first, whatever intrinsic functions it is wrapped in."""
+    yield node
+    if isinstance(node, dict | list):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from walk(child)
+
+
+def strings(node: Any) -> list[str]:
+    """Every string in a part of a document."""
+    return [each for each in walk(node) if isinstance(each, str)]
+
+
+def target(integration: dict[str, Any]) -> tuple[str, bool]:
+    """The function that an integration calls, and whether it asks for a stream."""
+    match = INTEGRATION.search(integration["uri"]["Fn::Sub"])
+    return (match[1], bool(match[2])) if match else ("nothing", False)
+
+
+def lint(path: Path) -> Problems:
+    for match in lint_file(path):
+        yield f"{match.rule.id} in line {match.linenumber}: {match.message}"
+
+
+def check_routes(stack: Stack) -> Problems:
+    """`cargo lambda watch` and the API send every path to the same function"""
+    manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+    router = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"]
+    for path, rule in router.items():
+        found = {method: function for (at, method), function in stack.routes().items() if at == path}
+        # A bare name takes every method.
+        wanted = dict.fromkeys(found or ["ANY"], rule) if isinstance(rule, str) else {r["method"]: r["function"] for r in rule}
+        if found != wanted:
+            yield f"{path} is {wanted} in Cargo.toml and {found} in the template"
+    yield from (f"{path} is not in Cargo.toml" for path in {path for path, _ in stack.routes()} - router.keys())
+
+
+def check_streaming(stack: Stack) -> Problems:
+    """Routes of streaming functions stream, for as long as the function may run, and no others do"""
+    for route, integration in stack.integrations().items():
+        function, streaming_uri = target(integration)
+        if {streaming_uri, integration.get("responseTransferMode") == "STREAM"} != {function in STREAMING}:
+            yield f"{route} of {function} is {integration}"
+        elif function in STREAMING:
+            limit, timeout = integration.get("timeoutInMillis", 29000), stack.functions[function]["Timeout"]
+            if limit != 1000 * timeout:
+                yield f"{route} may take {limit} ms, {function} {timeout} s"
+    yield from (f"{function} has no route" for function in STREAMING - set(stack.routes().values()))
+
+
+def check_wildcards(stack: Stack) -> Problems:
+    """No policy allows a wildcard, but for the objects under the tenants' prefix"""
+    for name, statement in stack.statements():
+        if statement["Effect"] == "Deny":
+            continue
+        yield from (f"{name}: {key} allows all the rest" for key in statement if key.startswith("Not"))
+        for key in ("Action", "Principal", "Resource"):
+            for text in strings(statement.get(key)):
+                if "*" in text and not (key == "Resource" and OBJECTS.fullmatch(text)):
+                    yield f"{name}: {key} {text}"
+
+
+def check_roles(stack: Stack) -> Problems:
+    """Every function has a role of its own, without managed policies, which are full of wildcards"""
+    roles = stack.of_type("AWS::IAM::Role")
+    used = [properties["Role"]["Fn::GetAtt"][0] for properties in stack.functions.values()]
+    yield from (f"{role} serves several functions" for role in set(used) if used.count(role) > 1)
+    yield from (f"{role} has {roles[role]['ManagedPolicyArns']}" for role in used if "ManagedPolicyArns" in roles[role])
+
+
+def check_vector_search(stack: Stack) -> Problems:
+    """SearchVectors is allowed in statements of its own, on an index"""
+    searches = [(n, s) for n, s in stack.statements() if "dynamodb:SearchVectors" in strings(s.get("Action"))]
+    if not searches:
+        yield "nobody may search"
+    for name, statement in searches:
+        if len(strings(statement["Action"])) > 1:
+            yield f"{name}: {statement['Action']}"
+        yield from (f"{name}: {text}" for text in strings(statement["Resource"]) if "/index/" not in text)
+
+
+def check_encryption(stack: Stack) -> Problems:
+    """Tables, buckets and queues are encrypted, and tables can be restored"""
+    for name, table in stack.of_type("AWS::DynamoDB::Table").items():
+        if table.get("SSESpecification", {}).get("SSEEnabled") is not True:
+            yield f"{name} is not encrypted"
+        if table.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled") is not True:
+            yield f"{name} has no point-in-time recovery"
+    for name, bucket in stack.of_type("AWS::S3::Bucket").items():
+        if "BucketEncryption" not in bucket:
+            yield f"{name} is not encrypted"
+    for name, queue in stack.of_type("AWS::SQS::Queue").items():
+        if queue.get("SqsManagedSseEnabled") is not True:
+            yield f"{name} is not encrypted"
+
+
+def check_queue(stack: Stack) -> Problems:
+    """Messages stay hidden for six timeouts of `ingest`, and it knows which attempt is the last"""
+    worker, queue = stack.functions["ingest"], stack.of_type("AWS::SQS::Queue")["IngestQueue"]
+    if queue["VisibilityTimeout"] < 6 * worker["Timeout"]:
+        yield f"hidden for {queue['VisibilityTimeout']} s, with a timeout of {worker['Timeout']} s"
+    received, attempts = queue["RedrivePolicy"]["maxReceiveCount"], worker["Environment"]["Variables"]["INGEST_MAX_ATTEMPTS"]
+    if received != int(attempts):
+        yield f"received {received} times, attempted {attempts} times"
+
+
+def check_gateway_errors(stack: Stack) -> Problems:
+    """Errors that API Gateway makes itself are problem+json"""
+    for kind, response in stack.api["x-amazon-apigateway-gateway-responses"].items():
+        if response["responseParameters"]["gatewayresponse.header.Content-Type"] != "'application/problem+json'":
+            yield f"{kind} has another content type"
+        body = response["responseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
+        try:
+            missing = {"type", "title", "detail", "code", "request_id"} - json.loads(body).keys()
+        except json.JSONDecodeError as error:
+            yield f"{kind}: {error}"
+        else:
+            yield from (f"{kind} lacks {member}" for member in sorted(missing))
+
+
+def check_events(stack: Stack) -> Problems:
+    """Every function has sample events, which take its own routes"""
+    for function in stack.functions:
+        files = sorted((ROOT / "events" / function).glob("*.json"))
+        if not files:
+            yield f"{function} has none"
+        for file in files:
+            event = json.loads(file.read_text())
+            if "httpMethod" in event and stack.routes().get((event["resource"], event["httpMethod"])) != function:
+                yield f"{file.relative_to(ROOT)} takes {event['httpMethod']} {event['resource']}"
+
+
+CHECKS = [
+    check_routes,
+    check_streaming,
+    check_wildcards,
+    check_roles,
+    check_vector_search,
+    check_encryption,
+    check_queue,
+    check_gateway_errors,
+    check_events,
+]
+
+
+def report(title: str, problems: Problems) -> bool:
+    """Prints the outcome of one check; true if it found nothing."""
+    found = list(problems)
+    print("FAIL" if found else "ok  ", title)
+    for problem in found:
+        print("      ", problem)
+    return not found
+
+
+def main() -> int:
+    """Runs every check and returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("translated", type=Path, nargs="?", help="where to write the translated document")
+    parser.add_argument("--template", type=Path, default=ROOT / "template.yaml", help="the SAM template to check")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+
+    stack = Stack(arguments.template)
+    with tempfile.TemporaryDirectory() as scratch:
+        translated = arguments.translated or Path(scratch, "translated.json")
+        translated.write_text(json.dumps(stack.document, indent=2))
+        outcomes = [
+            report("cfn-lint has nothing to say about the SAM template", lint(arguments.template)),
+            report("cfn-lint has nothing to say about its translation", lint(translated)),
+        ]
+    outcomes += [report(check.__doc__, check(stack)) for check in CHECKS]
+    print(f"{outcomes.count(True)} passed, {outcomes.count(False)} failed")
+    return 0 if all(outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde_json::{Map, Value};
+
+use super::jwks::Jwks;
+use crate::clients::ClientError;
+use crate::config::AuthConfig;
+use crate::error::Error;
+use crate::tenancy::{Principal, Role, TenantId};
+
+/// The longest token that is looked at, in bytes. Real ones are below 4 kB.
+const MAX_TOKEN: usize = 16 * 1024;
+/// How far the issuer's clock may be off, in seconds.
+const CLOCK_SKEW: u64 = 30;
+
+/// Verifies JSON Web Tokens (RFC 7519) of one issuer by its published keys.
+#[derive(Debug, Clone)]
+pub struct TokenVerifier(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: AuthConfig,
+    jwks: Jwks,
+}
+
+impl TokenVerifier {
+    /// A verifier that has fetched no key yet.
+    pub fn new(config: AuthConfig) -> Result<Self, ClientError> {
+        let jwks = Jwks::new(config.jwks_url.clone())?;
+        Ok(Self(Arc::new(Inner { config, jwks })))
+    }
+
+    /// Fetches the issuer's keys ahead of the first token.
+    pub async fn warm(&self) {
+        self.0.jwks.refresh().await;
+    }
+
+    /// The caller a token speaks for. The reason of a refusal is for the log, not for the caller.
+    pub async fn verify(&self, token: &str) -> Result<Principal, Error> {
+        if token.len() > MAX_TOKEN {
+            return Err(Error::Unauthenticated("the token is too long"));
+        }
+        let header = decode_header(token).map_err(|_| Error::Unauthenticated("the token is not a JWT"))?;
+        if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA) {
+            return Err(Error::Unauthenticated("the token's algorithm is not RS256, ES256 or EdDSA"));
+        }
+        let key = self.0.jwks.find(header.kid.as_deref()).await;
+        let key = key.ok_or(Error::Unauthenticated("no key of the issuer fits the token"))?;
+        // The key decides which algorithm is right, never the token, or a public key could be used as a shared secret.
+        let algorithm = algorithm_of(&key).ok_or(Error::Unauthenticated("the issuer's key is of an unused kind"))?;
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = CLOCK_SKEW;
+        validation.validate_nbf = true;
+        validation.set_audience(&[&self.0.config.audience]);
+        validation.set_issuer(&[&self.0.config.issuer]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        let key =
+            DecodingKey::from_jwk(&key).map_err(|_| Error::Unauthenticated("the issuer's key cannot be used"))?;
+        let claims = decode::<Map<String, Value>>(token, &key, &validation)
+            .map_err(|_| Error::Unauthenticated("the token's signature or claims do not hold"))?
+            .claims;
+        self.principal(&claims)
+    }
+
+    fn principal(&self, claims: &Map<String, Value>) -> Result<Principal, Error> {
+        let config = &self.0.config;
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let tenant: Option<TenantId> = text(&config.tenant_claim).and_then(|claim| claim.parse().ok());
+        let role = match text(&config.role_claim) {
+            None => Role::Viewer,
+            Some(claim) => {
+                claim.parse().map_err(|()| Error::Unauthenticated("the token's role is not one of Ragline's"))?
+            }
+        };
+        Ok(Principal {
+            tenant: tenant.ok_or(Error::Unauthenticated("the token names no valid tenant"))?,
+            user: text("sub")
+                .and_then(|subject| subject.parse().ok())
+                .ok_or(Error::Unauthenticated("the token's subject is not a valid user"))?,
+            role,
+            email: text(&config.email_claim).map(str::to_owned),
+            name: text("name").map(str::to_owned),
+        })
+    }
+}
+
+fn algorithm_of(key: &Jwk) -> Option<Algorithm> {
+    match &key.algorithm {
+        AlgorithmParameters::RSA(_) => Some(Algorithm::RS256),
+        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => Some(Algorithm::ES256),
+        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => Some(Algorithm::EdDSA),
+        _ => None,
+    }
+}

@@ -1,0 +1,173 @@
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::config::{ProvideCredentials, SharedCredentialsProvider};
+use bytes::Bytes;
+use object_store::aws::{AmazonS3Builder, AwsCredential};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{CredentialProvider, ObjectStore, ObjectStoreExt};
+
+use super::ClientError;
+use crate::config::{BlobsConfig, BlobsLocation};
+use crate::error::Error;
+use crate::tenancy::{DocumentId, TenantId};
+
+/// The object storage: a bucket, or a folder of this machine. Every path in it is made from a tenant.
+#[derive(Debug, Clone)]
+pub struct Blobs(Arc<dyn ObjectStore>);
+
+/// The original of one version of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobKey {
+    /// Whose document it is.
+    pub tenant: TenantId,
+    /// The document.
+    pub document: DocumentId,
+    /// Its version.
+    pub version: u32,
+}
+
+impl BlobKey {
+    /// Where the bytes lie. The client's file name is no part of it, so that no name can be too long, forbidden or
+    /// misleading; the document knows the name.
+    fn path(&self) -> Path {
+        Path::from(self.to_string())
+    }
+}
+
+impl fmt::Display for BlobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t/{}/{}/{}/original", self.tenant, self.document, self.version)
+    }
+}
+
+/// A path that is not one of [`BlobKey`]'s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the path of an original")]
+pub struct NotABlobKey;
+
+impl FromStr for BlobKey {
+    type Err = NotABlobKey;
+
+    fn from_str(path: &str) -> Result<Self, NotABlobKey> {
+        let parts: Vec<_> = path.split('/').collect();
+        let ["t", tenant, document, version, "original"] = parts.as_slice() else { return Err(NotABlobKey) };
+        Ok(Self {
+            tenant: tenant.parse().map_err(|_| NotABlobKey)?,
+            document: document.parse().map_err(|_| NotABlobKey)?,
+            version: version.parse().map_err(|_| NotABlobKey)?,
+        })
+    }
+}
+
+impl Blobs {
+    /// Stores bytes.
+    pub async fn put(&self, key: &BlobKey, bytes: Bytes) -> Result<(), Error> {
+        self.0.put(&key.path(), bytes.into()).await?;
+        Ok(())
+    }
+
+    /// The bytes, if they are there.
+    pub async fn get(&self, key: &BlobKey) -> Result<Option<Bytes>, Error> {
+        match self.0.get(&key.path()).await {
+            Ok(object) => Ok(Some(object.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes bytes; that they are gone already is fine.
+    pub async fn delete(&self, key: &BlobKey) -> Result<(), Error> {
+        match self.0.delete(&key.path()).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks for an object that is not there, to see whether the storage answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        match self.0.head(&Path::from("t/ping")).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, ClientError> {
+    match &config.location {
+        BlobsLocation::Folder(folder) => {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| ClientError::Build(format!("BLOBS_URL: {}: {error}", folder.display())))?;
+            let store = LocalFileSystem::new_with_prefix(folder)
+                .map_err(|error| ClientError::Build(format!("BLOBS_URL: {error}")))?;
+            Ok(Blobs(Arc::new(store.with_automatic_cleanup(true))))
+        }
+        BlobsLocation::Bucket(bucket) => {
+            let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
+            if let Some(region) = aws.region() {
+                builder = builder.with_region(region.as_ref());
+            }
+            if let Some(credentials) = aws.credentials_provider() {
+                builder = builder.with_credentials(Arc::new(SdkCredentials(credentials)));
+            }
+            let store = builder.build().map_err(|error| ClientError::Build(format!("BLOBS_URL: {error}")))?;
+            Ok(Blobs(Arc::new(store)))
+        }
+    }
+}
+
+/// The AWS SDK's credentials for `object_store`, which has a credential chain of its own: one chain, one refresh.
+#[derive(Debug)]
+struct SdkCredentials(SharedCredentialsProvider);
+
+#[async_trait]
+impl CredentialProvider for SdkCredentials {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+        let credentials = self
+            .0
+            .provide_credentials()
+            .await
+            .map_err(|source| object_store::Error::Generic { store: "S3", source: Box::new(source) })?;
+        Ok(Arc::new(AwsCredential {
+            key_id: credentials.access_key_id().to_owned(),
+            secret_key: credentials.secret_access_key().to_owned(),
+            token: credentials.session_token().map(str::to_owned),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_begins_with_the_tenant_and_is_read_back() {
+        let path = "t/acme/01J9ZQ3W6V8Y0ABCDEFGHJKMNP/3/original";
+        let key: BlobKey = path.parse().unwrap();
+        assert_eq!(key.tenant.as_str(), "acme");
+        assert_eq!(key.version, 3);
+        assert_eq!(key.to_string(), path);
+    }
+
+    #[test]
+    fn other_paths_are_not_keys() {
+        let document = "01J9ZQ3W6V8Y0ABCDEFGHJKMNP";
+        for wrong in [
+            String::new(),
+            format!("t/acme/{document}/3"),
+            format!("t/acme/{document}/3/original/x"),
+            format!("x/acme/{document}/3/original"),
+            format!("t/../{document}/3/original"),
+            format!("t/acme/{document}/three/original"),
+            "t/acme/..%2f/3/original".to_owned(),
+        ] {
+            assert!(wrong.parse::<BlobKey>().is_err(), "{wrong}");
+        }
+    }
+}

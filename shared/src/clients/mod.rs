@@ -1,0 +1,137 @@
+//! The clients of one process. Each is built once, in `main`, and travels by `Clone`; no `static` holds a connection.
+//!
+//! Building never talks to the network. [`Clients::warm`] does, while the process starts: a Lambda environment has its
+//! full CPU then whatever its memory size, so handshakes are cheapest there. Nothing about it is fatal.
+
+mod blobs;
+mod dynamodb;
+mod redis;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+
+pub use self::blobs::{BlobKey, Blobs};
+pub use self::dynamodb::DynamoDb;
+pub use self::redis::{CacheError, Redis};
+use crate::auth::TokenVerifier;
+use crate::config::{
+    AuthConfig, BlobsConfig, ConfigError, DynamoDbConfig, EmbeddingConfig, RedisConfig, SearchConfig, Variables,
+};
+use crate::embed::{self, Embedder};
+use crate::retrieval::Retriever;
+
+/// The longest that warming may hold up a start.
+const WARM_LIMIT: Duration = Duration::from_millis(1_500);
+
+/// A client could not be built: the configuration is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A variable is missing or wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration is well formed, but no client can be made of it.
+    #[error("{0}")]
+    Build(String),
+}
+
+/// Builds the clients a function asks for, all from one set of variables and one AWS configuration.
+pub struct Builder {
+    variables: Variables,
+    aws: SdkConfig,
+}
+
+impl Builder {
+    /// A builder over these variables. Reads AWS's own variables and files, but makes no call.
+    pub async fn new(variables: Variables) -> Self {
+        let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
+        Self { variables, aws }
+    }
+
+    /// The variables the clients are built from.
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// The `DynamoDB` client with its two tables.
+    pub fn dynamodb(&self) -> Result<DynamoDb, ClientError> {
+        Ok(DynamoDb::new(&self.aws, &DynamoDbConfig::from_variables(&self.variables)?))
+    }
+
+    /// The Redis connection. Asks AWS for the address of the cache if only its name is known.
+    pub async fn redis(&self) -> Result<Redis, ClientError> {
+        Redis::new(&self.aws, &RedisConfig::from_variables(&self.variables)?).await
+    }
+
+    /// The object storage.
+    pub fn blobs(&self) -> Result<Blobs, ClientError> {
+        blobs::open(&BlobsConfig::from_variables(&self.variables)?, &self.aws)
+    }
+
+    /// The embedder of the deployment.
+    pub fn embedder(&self) -> Result<Arc<dyn Embedder>, ClientError> {
+        embed::from_config(&EmbeddingConfig::from_variables(&self.variables)?, &self.aws)
+    }
+
+    /// The verifier of bearer tokens.
+    pub fn verifier(&self) -> Result<TokenVerifier, ClientError> {
+        TokenVerifier::new(AuthConfig::from_variables(&self.variables)?)
+    }
+
+    /// The retriever over these clients.
+    pub fn retriever(
+        &self,
+        dynamodb: &DynamoDb,
+        redis: &Redis,
+        embedder: Arc<dyn Embedder>,
+    ) -> Result<Retriever, ClientError> {
+        Ok(Retriever::new(dynamodb, redis, embedder, SearchConfig::from_variables(&self.variables)?))
+    }
+}
+
+/// What can be warmed: any of them may be missing in a function that does not need it.
+#[derive(Default)]
+pub struct Clients<'a> {
+    /// Warmed by one read.
+    pub dynamodb: Option<&'a DynamoDb>,
+    /// Warmed by a ping.
+    pub redis: Option<&'a Redis>,
+    /// Warmed by asking for an object that is not there.
+    pub blobs: Option<&'a Blobs>,
+    /// Warmed by fetching the issuer's keys.
+    pub verifier: Option<&'a TokenVerifier>,
+}
+
+impl Clients<'_> {
+    /// Opens the connections side by side, for at most 1.5 seconds; what fails is left to the first request.
+    pub async fn warm(self) {
+        let all = async {
+            tokio::join!(
+                async {
+                    if let Some(dynamodb) = self.dynamodb {
+                        let _ = dynamodb.ping().await;
+                    }
+                },
+                async {
+                    if let Some(redis) = self.redis {
+                        let _ = redis.ping().await;
+                    }
+                },
+                async {
+                    if let Some(blobs) = self.blobs {
+                        let _ = blobs.ping().await;
+                    }
+                },
+                async {
+                    if let Some(verifier) = self.verifier {
+                        verifier.warm().await;
+                    }
+                },
+            )
+        };
+        if tokio::time::timeout(WARM_LIMIT, all).await.is_err() {
+            tracing::warn!(limit_ms = WARM_LIMIT.as_millis(), "a dependency was not reached while starting");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Configuration, read from the environment once, in `main`. One struct per concern; the documentation of each field
+//! names its variable, and a wrong value stops the start with an error that names it too.
+
+mod auth;
+mod blobs;
+mod dynamodb;
+mod embedding;
+mod redis;
+mod search;
+mod telemetry;
+mod variables;
+
+pub use auth::AuthConfig;
+pub use blobs::{BlobsConfig, BlobsLocation};
+pub use dynamodb::DynamoDbConfig;
+pub use embedding::{EmbedderKind, EmbeddingConfig};
+pub use redis::RedisConfig;
+pub use search::SearchConfig;
+pub use telemetry::{LogFormat, TelemetryConfig};
+pub use variables::{ConfigError, Variables};

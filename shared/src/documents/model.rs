@@ -1,0 +1,146 @@
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::tenancy::{CollectionId, DocumentId, UserId};
+
+/// What a client keeps beside a document.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
+
+/// A document, as it is stored and as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// Sorts by the time of the upload.
+    pub id: DocumentId,
+    /// The collection it belongs to.
+    pub collection: CollectionId,
+    /// The name it was uploaded under.
+    pub filename: String,
+    /// The type the client gave; the content decides how it is read.
+    pub content_type: String,
+    /// The size of the original.
+    pub size_bytes: u64,
+    /// The SHA-256 of the original, in hexadecimal.
+    pub sha256: String,
+    /// Counts the uploads of the document, from 1.
+    pub version: u32,
+    /// The version that searches use; none until the first is ready.
+    pub served_version: Option<u32>,
+    /// How far it is.
+    pub status: Status,
+    /// The work done so far.
+    pub stages: Vec<Stage>,
+    /// Why it failed, if it did.
+    pub error: Option<Failure>,
+    /// The passages of the served version.
+    pub chunk_count: u32,
+    /// What the client keeps beside it.
+    pub metadata: Metadata,
+    /// When it was first uploaded.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When anything of it last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+    /// Who uploaded it.
+    pub created_by: UserId,
+}
+
+/// How far a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Its bytes have not arrived.
+    AwaitingUpload,
+    /// Its bytes wait for a worker.
+    Queued,
+    /// A worker reads its text.
+    Extracting,
+    /// A worker computes its vectors.
+    Embedding,
+    /// A worker writes its passages.
+    Indexing,
+    /// It can be found.
+    Ready,
+    /// It cannot be used; [`Document::error`] says why.
+    Failed,
+}
+
+impl Status {
+    /// The word for it in JSON and in storage.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AwaitingUpload => "awaiting_upload",
+            Self::Queued => "queued",
+            Self::Extracting => "extracting",
+            Self::Embedding => "embedding",
+            Self::Indexing => "indexing",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A piece of the work on a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Which piece.
+    pub name: StageName,
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+    /// When it ended; none while it runs.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub ended_at: Option<OffsetDateTime>,
+}
+
+/// The pieces of the work on a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageName {
+    /// Bytes to text and passages.
+    Extracting,
+    /// Passages to vectors.
+    Embedding,
+    /// Vectors to the index.
+    Indexing,
+}
+
+impl StageName {
+    /// The status of a document while this runs.
+    pub fn status(self) -> Status {
+        match self {
+            Self::Extracting => Status::Extracting,
+            Self::Embedding => Status::Embedding,
+            Self::Indexing => Status::Indexing,
+        }
+    }
+}
+
+/// Why a document cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// For programs.
+    pub code: ErrorCode,
+    /// A sentence for the person who uploaded it.
+    pub detail: String,
+}
+
+/// The kinds of [`Failure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// No reader for this kind of file.
+    UnsupportedType,
+    /// A password is needed.
+    Encrypted,
+    /// The file is damaged.
+    Corrupt,
+    /// There is nothing to read in it.
+    NoText,
+    /// More text than a document may have.
+    TooLarge,
+    /// The embedder refused it or stayed away.
+    EmbeddingFailed,
+    /// A fault of ours.
+    Internal,
+}

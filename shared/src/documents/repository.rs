@@ -1,0 +1,372 @@
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem, builders::PutBuilder,
+};
+use futures::future::try_join_all;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::model::{Document, Failure, Metadata, Stage, StageName, Status};
+use crate::clients::DynamoDb;
+use crate::error::Error;
+use crate::page::{self, Page};
+use crate::tables::{self, Key, text};
+use crate::tenancy::{CollectionId, DocumentId, TenantId};
+
+/// `BatchGetItem` takes this many keys.
+const BATCH_GET: usize = 100;
+/// Rounds of `BatchGetItem` for keys that a busy table left out.
+const BATCH_ROUNDS: usize = 4;
+
+/// The documents of the tenants. Each way to an item takes the tenant.
+#[derive(Debug, Clone)]
+pub struct Documents {
+    dynamodb: DynamoDb,
+}
+
+/// Which documents a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct DocumentFilter {
+    /// Only those of this collection.
+    pub collection: Option<CollectionId>,
+    /// Only those with this status.
+    pub status: Option<Status>,
+}
+
+/// What became of a new document.
+#[derive(Debug)]
+pub enum Created {
+    /// It is stored.
+    New,
+    /// The same bytes are in the collection already, in this document.
+    Duplicate(DocumentId),
+}
+
+impl Documents {
+    /// The documents in this database.
+    pub fn new(dynamodb: &DynamoDb) -> Self {
+        Self { dynamodb: dynamodb.clone() }
+    }
+
+    /// Stores a new document and the mark of its bytes together, unless the bytes are in the collection already.
+    pub async fn create(&self, tenant: &TenantId, document: &Document) -> Result<Created, Error> {
+        let mut item: HashMap<_, _> = serde_dynamo::aws_sdk_dynamodb_1::to_item(document)?;
+        item.extend(Key::document(tenant, document.id).attributes());
+        let collection_key = tables::collection_partition(tenant, &document.collection);
+        item.insert("collection_key".to_owned(), text(collection_key));
+
+        let hash_key = Key::content_hash(tenant, &document.collection, &document.sha256);
+        let mut mark = hash_key.clone().attributes();
+        mark.insert("document_id".to_owned(), text(document.id.to_string()));
+
+        let put = |item| self.put_new(item);
+        let request = self
+            .dynamodb
+            .client
+            .transact_write_items()
+            .transact_items(put(item)?)
+            .transact_items(put(mark)?);
+        match request.send().await {
+            Ok(_) => Ok(Created::New),
+            Err(SdkError::ServiceError(service)) if service.err().is_transaction_canceled_exception() => {
+                let mark = self.dynamodb.get(hash_key).await?;
+                match mark.as_ref().and_then(|mark| mark.get("document_id")?.as_s().ok()?.parse().ok()) {
+                    Some(id) => Ok(Created::Duplicate(id)),
+                    // Cancelled by something else, such as a concurrent write that came to nothing.
+                    None => Err(Error::unavailable("the document could not be stored beside another write")),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn put_new(&self, item: HashMap<String, AttributeValue>) -> Result<TransactWriteItem, Error> {
+        let put: PutBuilder = Put::builder()
+            .table_name(&self.dynamodb.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)");
+        Ok(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build())
+    }
+
+    /// The document, if the tenant has it.
+    pub async fn find(&self, tenant: &TenantId, id: DocumentId) -> Result<Option<Document>, Error> {
+        let item = self.dynamodb.get(Key::document(tenant, id)).await?;
+        item.map(|item| serde_dynamo::aws_sdk_dynamodb_1::from_item(item).map_err(Error::from)).transpose()
+    }
+
+    /// The document; [`Error::NotFound`] if the tenant has none by this id.
+    pub async fn get(&self, tenant: &TenantId, id: DocumentId) -> Result<Document, Error> {
+        self.find(tenant, id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Those of the documents that exist, by their ids.
+    pub async fn get_many(
+        &self,
+        tenant: &TenantId,
+        ids: impl IntoIterator<Item = DocumentId>,
+    ) -> Result<HashMap<DocumentId, Document>, Error> {
+        let mut ids: Vec<_> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let batches = try_join_all(ids.chunks(BATCH_GET).map(|batch| self.get_batch(tenant, batch))).await?;
+        Ok(batches.into_iter().flatten().map(|document| (document.id, document)).collect())
+    }
+
+    async fn get_batch(&self, tenant: &TenantId, ids: &[DocumentId]) -> Result<Vec<Document>, Error> {
+        let mut keys: Vec<_> = ids.iter().map(|id| Key::document(tenant, *id).attributes()).collect();
+        let mut documents = Vec::with_capacity(ids.len());
+        for _ in 0..BATCH_ROUNDS {
+            let wanted = KeysAndAttributes::builder()
+                .set_keys(Some(keys))
+                .consistent_read(true)
+                .build()
+                .map_err(Error::internal)?;
+            let answer =
+                self.dynamodb.client.batch_get_item().request_items(&self.dynamodb.table, wanted).send().await?;
+            for item in answer.responses.unwrap_or_default().into_values().flatten() {
+                documents.push(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?);
+            }
+            keys = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys).collect();
+            if keys.is_empty() {
+                return Ok(documents);
+            }
+        }
+        Err(Error::unavailable("BatchGetItem left keys unprocessed"))
+    }
+
+    /// The documents, newest first.
+    pub async fn list(
+        &self,
+        tenant: &TenantId,
+        filter: &DocumentFilter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<Document>, Error> {
+        let mut start = cursor.map(|cursor| page::sort_key(cursor, tables::DOCUMENT)).transpose()?;
+        let mut data = Vec::new();
+        loop {
+            let mut request = self
+                .dynamodb
+                .client
+                .query()
+                .table_name(&self.dynamodb.table)
+                .scan_index_forward(false)
+                .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
+            let partition = match &filter.collection {
+                Some(collection) => {
+                    request = request.index_name(tables::BY_COLLECTION).key_condition_expression(
+                        "collection_key = :pk AND begins_with(sk, :prefix)",
+                    );
+                    tables::collection_partition(tenant, collection)
+                }
+                None => {
+                    request = request.key_condition_expression("pk = :pk AND begins_with(sk, :prefix)");
+                    tables::partition(tenant)
+                }
+            };
+            request = request
+                .expression_attribute_values(":pk", text(&partition))
+                .expression_attribute_values(":prefix", text(tables::DOCUMENT));
+            if let Some(status) = filter.status {
+                request = request
+                    .filter_expression("#status = :status")
+                    .expression_attribute_names("#status", "status")
+                    .expression_attribute_values(":status", text(status.as_str()));
+            }
+            if let Some(sort_key) = &start {
+                let mut key = Key { pk: tables::partition(tenant), sk: sort_key.clone() }.attributes();
+                if filter.collection.is_some() {
+                    key.insert("collection_key".to_owned(), text(&partition));
+                }
+                request = request.set_exclusive_start_key(Some(key));
+            }
+            let answer = request.send().await?;
+            for item in answer.items.unwrap_or_default() {
+                data.push(serde_dynamo::aws_sdk_dynamodb_1::from_item::<Document>(item)?);
+            }
+            start = answer.last_evaluated_key.and_then(|key| key.get("sk")?.as_s().ok().cloned());
+            // One more than asked for tells whether there is another page.
+            if data.len() > limit || start.is_none() {
+                let more = data.len() > limit;
+                data.truncate(limit);
+                let next_cursor = data
+                    .last()
+                    .filter(|_| more)
+                    .map(|document| page::cursor(&Key::document(tenant, document.id).sk));
+                return Ok(Page { data, next_cursor });
+            }
+        }
+    }
+
+    /// Changes the name or the metadata.
+    pub async fn describe(
+        &self,
+        tenant: &TenantId,
+        id: DocumentId,
+        filename: Option<String>,
+        metadata: Option<Metadata>,
+        now: OffsetDateTime,
+    ) -> Result<Document, Error> {
+        let mut expression = "SET updated_at = :now".to_owned();
+        let mut request = self.update(tenant, id, now)?;
+        if let Some(filename) = filename {
+            expression.push_str(", filename = :filename");
+            request = request.expression_attribute_values(":filename", text(filename));
+        }
+        if let Some(metadata) = metadata {
+            expression.push_str(", metadata = :metadata");
+            let value = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(metadata)?;
+            request = request.expression_attribute_values(":metadata", value);
+        }
+        let request = request.update_expression(expression).condition_expression("attribute_exists(pk)");
+        self.apply(request).await?.ok_or(Error::NotFound)
+    }
+
+    /// The bytes are stored: the document waits for a worker, unless one was faster.
+    pub async fn queued(&self, tenant: &TenantId, id: DocumentId, now: OffsetDateTime) -> Result<Document, Error> {
+        let request = self
+            .update(tenant, id, now)?
+            .update_expression("SET updated_at = :now, #status = :queued REMOVE #error")
+            .condition_expression("attribute_exists(pk) AND #status IN (:awaiting_upload, :failed)")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#error", "error")
+            .expression_attribute_values(":queued", text(Status::Queued.as_str()))
+            .expression_attribute_values(":awaiting_upload", text(Status::AwaitingUpload.as_str()))
+            .expression_attribute_values(":failed", text(Status::Failed.as_str()));
+        match self.apply(request).await? {
+            Some(document) => Ok(document),
+            None => self.get(tenant, id).await,
+        }
+    }
+
+    /// A worker began a stage. `None` if the version is no longer to be worked on: deleted, replaced or ready.
+    pub async fn begin_stage(
+        &self,
+        tenant: &TenantId,
+        document: &Document,
+        stage: StageName,
+        now: OffsetDateTime,
+    ) -> Result<Option<Document>, Error> {
+        let mut stages = ended(&document.stages, now);
+        if stage == StageName::Extracting {
+            stages.clear();
+        }
+        stages.push(Stage { name: stage, started_at: now, ended_at: None });
+        let request = self
+            .progress(tenant, document, stage.status(), &stages, now)?
+            .update_expression("SET updated_at = :now, #status = :status, stages = :stages REMOVE #error")
+            .expression_attribute_names("#error", "error");
+        self.apply(request).await
+    }
+
+    /// All passages are written: the version becomes visible by this one write.
+    pub async fn ready(
+        &self,
+        tenant: &TenantId,
+        document: &Document,
+        chunk_count: u32,
+        now: OffsetDateTime,
+    ) -> Result<Option<Document>, Error> {
+        let request = self
+            .progress(tenant, document, Status::Ready, &ended(&document.stages, now), now)?
+            .update_expression(
+                "SET updated_at = :now, #status = :status, stages = :stages, served_version = :version, \
+                 chunk_count = :chunk_count REMOVE #error",
+            )
+            .expression_attribute_names("#error", "error")
+            .expression_attribute_values(":chunk_count", AttributeValue::N(chunk_count.to_string()));
+        self.apply(request).await
+    }
+
+    /// The version cannot be used.
+    pub async fn failed(
+        &self,
+        tenant: &TenantId,
+        document: &Document,
+        failure: &Failure,
+        now: OffsetDateTime,
+    ) -> Result<Option<Document>, Error> {
+        let request = self
+            .progress(tenant, document, Status::Failed, &ended(&document.stages, now), now)?
+            .update_expression("SET updated_at = :now, #status = :status, stages = :stages, #error = :error")
+            .expression_attribute_names("#error", "error")
+            .expression_attribute_values(":error", serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(failure)?);
+        self.apply(request).await
+    }
+
+    /// Removes the document and the mark of its bytes together. Searches check the document, so from here on no answer
+    /// uses it, whatever is left of its passages.
+    pub async fn delete(&self, tenant: &TenantId, document: &Document) -> Result<(), Error> {
+        let delete = |key: Key| -> Result<TransactWriteItem, Error> {
+            let delete = Delete::builder()
+                .table_name(&self.dynamodb.table)
+                .set_key(Some(key.attributes()))
+                .build()
+                .map_err(Error::internal)?;
+            Ok(TransactWriteItem::builder().delete(delete).build())
+        };
+        self.dynamodb
+            .client
+            .transact_write_items()
+            .transact_items(delete(Key::document(tenant, document.id))?)
+            .transact_items(delete(Key::content_hash(tenant, &document.collection, &document.sha256))?)
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    fn update(
+        &self,
+        tenant: &TenantId,
+        id: DocumentId,
+        now: OffsetDateTime,
+    ) -> Result<UpdateItemFluentBuilder, Error> {
+        Ok(self
+            .dynamodb
+            .client
+            .update_item()
+            .table_name(&self.dynamodb.table)
+            .set_key(Some(Key::document(tenant, id).attributes()))
+            .expression_attribute_values(":now", text(now.format(&Rfc3339).map_err(Error::internal)?))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew))
+    }
+
+    /// A worker's change, allowed only while its version is the newest and not yet ready.
+    fn progress(
+        &self,
+        tenant: &TenantId,
+        document: &Document,
+        status: Status,
+        stages: &[Stage],
+        now: OffsetDateTime,
+    ) -> Result<UpdateItemFluentBuilder, Error> {
+        Ok(self
+            .update(tenant, document.id, now)?
+            .condition_expression("attribute_exists(pk) AND version = :version AND #status <> :ready")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":status", text(status.as_str()))
+            .expression_attribute_values(":ready", text(Status::Ready.as_str()))
+            .expression_attribute_values(":version", AttributeValue::N(document.version.to_string()))
+            .expression_attribute_values(":stages", serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(stages)?))
+    }
+
+    /// Sends a conditional change; `None` if its condition does not hold.
+    async fn apply(&self, request: UpdateItemFluentBuilder) -> Result<Option<Document>, Error> {
+        match request.send().await {
+            Ok(answer) => {
+                let item = answer.attributes.ok_or_else(|| Error::internal("UpdateItem returned no item"))?;
+                Ok(Some(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?))
+            }
+            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The stages with the running one ended.
+fn ended(stages: &[Stage], now: OffsetDateTime) -> Vec<Stage> {
+    stages.iter().map(|stage| Stage { ended_at: stage.ended_at.or(Some(now)), ..stage.clone() }).collect()
+}

@@ -1,0 +1,122 @@
+//! What can go wrong while a request is answered, before it becomes HTTP.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use serde::Serialize;
+
+use crate::tenancy::Role;
+
+/// What was wrong with one part of the input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// A JSON pointer into the body (`/query`), or the name of a parameter or form field.
+    pub pointer: String,
+    /// A sentence for the caller.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A fault of the part that `pointer` names.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// The reason a request was not answered as asked. [`crate::http`] turns it into a problem document; the text of
+/// [`Error::Unavailable`] and [`Error::Internal`] goes to the log only.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The input breaks the contract.
+    #[error("invalid input")]
+    Invalid(Vec<FieldError>),
+    /// No verified caller; the reason is for the log.
+    #[error("unauthenticated: {0}")]
+    Unauthenticated(&'static str),
+    /// The caller's role is too low.
+    #[error("forbidden")]
+    Forbidden {
+        /// The lowest role that may.
+        required: Role,
+    },
+    /// No such resource in the caller's tenant.
+    #[error("not found")]
+    NotFound,
+    /// The resource is in a state that does not allow the request.
+    #[error("conflict: {0}")]
+    Conflict(&'static str),
+    /// The body is larger than the route takes.
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// The content type is not one the route takes.
+    #[error("unsupported media type")]
+    UnsupportedMediaType {
+        /// The types the route takes.
+        expected: &'static str,
+    },
+    /// A dependency is away or overloaded; trying again may help.
+    #[error("unavailable: {context}")]
+    Unavailable {
+        /// For the log: what failed and how.
+        context: String,
+        /// The earliest time a retry makes sense.
+        retry_after: Duration,
+    },
+    /// A fault of ours.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// One invalid field.
+    pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(pointer, detail)])
+    }
+
+    /// A dependency that is away for now.
+    pub fn unavailable(context: impl Into<String>) -> Self {
+        Self::Unavailable { context: context.into(), retry_after: Duration::from_secs(2) }
+    }
+
+    /// A fault of ours, with what is known of it.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        Self::Internal(cause.to_string())
+    }
+}
+
+impl<E> From<SdkError<E, HttpResponse>> for Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    /// A refused request is our fault; everything else about DynamoDB passes.
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
+        let context = DisplayErrorContext(&error).to_string();
+        match &error {
+            SdkError::ServiceError(service) => match service.err().code() {
+                Some(
+                    "InternalServerError"
+                    | "ProvisionedThroughputExceededException"
+                    | "RequestLimitExceeded"
+                    | "ThrottlingException"
+                    | "TransactionConflictException",
+                ) => Self::unavailable(context),
+                _ => Self::Internal(context),
+            },
+            SdkError::ConstructionFailure(_) => Self::Internal(context),
+            _ => Self::unavailable(context),
+        }
+    }
+}
+
+impl From<object_store::Error> for Error {
+    fn from(error: object_store::Error) -> Self {
+        Self::unavailable(format!("object storage: {error}"))
+    }
+}
+
+impl From<serde_dynamo::Error> for Error {
+    fn from(error: serde_dynamo::Error) -> Self {
+        Self::Internal(format!("stored item: {error}"))
+    }
+}

@@ -1,0 +1,120 @@
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use tower_http::catch_panic::CatchPanicLayer;
+use ulid::Ulid;
+
+use super::problem::{Problem, problem_for, problem_for_status};
+use crate::error::Error;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// The id that a request's log lines and its answer share.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Puts the edge around a router: a request id on every answer, one log line per request, problem documents for all
+/// that went wrong, and a 500 for a panic instead of a torn connection.
+pub fn boundary(router: Router) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(panicked))
+        .method_not_allowed_fallback(|| async { StatusCode::METHOD_NOT_ALLOWED })
+        .layer(middleware::from_fn(observe))
+}
+
+impl IntoResponse for Error {
+    /// A bare status that carries the error to [`observe`], which knows the request and writes the document.
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::from_u16(problem_for(&self).status)
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            .into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+async fn observe(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = match request.extensions().get::<RequestId>() {
+        Some(RequestId(id)) => id.clone(),
+        None => Ulid::generate().to_string(),
+    };
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("", MatchedPath::as_str);
+
+    let mut response = next.run(request).await;
+
+    let error = response.extensions_mut().remove::<Arc<Error>>();
+    let status = response.status();
+    if let Some(error) = &error {
+        response = problem_response(problem_for(error), &path, &id);
+        add_headers(error, &mut response);
+    } else if is_bare_failure(&response) {
+        let allow = response.headers_mut().remove(ALLOW);
+        response = problem_response(problem_for_status(status), &path, &id);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(ALLOW, allow);
+        }
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+
+    let (status, duration_ms) = (status.as_u16(), started.elapsed().as_millis());
+    match &error {
+        Some(error) if status >= 500 => {
+            tracing::error!(request_id = id, %method, path, route, status, duration_ms, %error, "failed");
+        }
+        Some(error) => tracing::info!(request_id = id, %method, path, route, status, duration_ms, %error, "refused"),
+        None => tracing::info!(request_id = id, %method, path, route, status, duration_ms, "answered"),
+    }
+    response
+}
+
+/// Whether the router answered by itself, with a status and nothing a client could read.
+fn is_bare_failure(response: &Response) -> bool {
+    let status = response.status();
+    (status.is_client_error() || status.is_server_error())
+        && response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != PROBLEM_JSON)
+}
+
+fn problem_response(mut problem: Problem, path: &str, request_id: &str) -> Response {
+    path.clone_into(&mut problem.instance);
+    request_id.clone_into(&mut problem.request_id);
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    (status, [(CONTENT_TYPE, PROBLEM_JSON)], body).into_response()
+}
+
+fn add_headers(error: &Error, response: &mut Response) {
+    match error {
+        Error::Unauthenticated(_) => {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Error::Unavailable { retry_after, .. } => {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+        }
+        _ => {}
+    }
+}
+
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown");
+    Error::Internal(format!("panic: {text}")).into_response()
+}

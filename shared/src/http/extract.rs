@@ -1,0 +1,119 @@
+use std::str::FromStr;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// The largest JSON body that is read, in bytes.
+const MAX_JSON: usize = 256 * 1024;
+
+/// A JSON body, in or out. On the way in, what does not fit is refused by the name of the field.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Json<T>(pub T);
+
+impl<T, S> FromRequest<S> for Json<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return Err(Error::UnsupportedMediaType { expected: "application/json" });
+        }
+        let body = Bytes::from_request(request, state).await.map_err(|_| too_large())?;
+        if body.len() > MAX_JSON {
+            return Err(too_large());
+        }
+        let mut parser = serde_json::Deserializer::from_slice(&body);
+        let value = serde_path_to_error::deserialize(&mut parser)
+            .map_err(|error| Error::field(pointer(error.path()), readable(error.inner())))?;
+        parser.end().map_err(|error| Error::field("/", readable(&error)))?;
+        Ok(Self(value))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// The parameters after the `?`; what does not fit is refused by name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Query<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Query<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        // The library's extractor does not say which parameter was wrong, so the pairs become a JSON object of strings,
+        // which the types here parse themselves.
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        let object = pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect();
+        serde_path_to_error::deserialize(serde_json::Value::Object(object))
+            .map(Self)
+            .map_err(|error| Error::field(error.path().to_string(), readable(error.inner())))
+    }
+}
+
+/// An identifier in the path. One that is malformed names nothing that could exist, so it is not found.
+#[derive(Debug, Clone, Copy)]
+pub struct PathId<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for PathId<T>
+where
+    T: FromStr,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Error::NotFound)?;
+        text.parse().map(Self).map_err(|_| Error::NotFound)
+    }
+}
+
+fn too_large() -> Error {
+    Error::TooLarge(format!("The body may have {} kB.", MAX_JSON / 1024))
+}
+
+/// A path such as `collections[1].name` as a JSON pointer (RFC 6901).
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Segment::Unknown => {}
+        }
+    }
+    if pointer.is_empty() { "/".to_owned() } else { pointer }
+}
+
+/// The parser's sentence without its line and column, which mean nothing to who sent an object.
+fn readable(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if error.is_syntax() || error.is_eof() {
+        return format!("the body is not valid JSON: {text}");
+    }
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,12 @@
+//! HTTP at its edges: typed input, problem documents, request ids, and the way a router runs on Lambda. Only this module
+//! and the functions' `main.rs` know `lambda_http`.
+
+mod boundary;
+mod extract;
+mod lambda;
+mod problem;
+
+pub use boundary::{RequestId, boundary};
+pub use extract::{Json, PathId, Query};
+pub use lambda::{run, run_streaming};
+pub use problem::{Problem, problem_for};

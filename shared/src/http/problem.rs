@@ -1,0 +1,107 @@
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::error::{Error, FieldError};
+
+/// A problem document (RFC 9457, `application/problem+json`).
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    /// A URI that names the kind of problem; `about:blank` where the status says it all.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The status in words.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// A sentence for the caller.
+    pub detail: String,
+    /// The path of the request.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub instance: String,
+    /// A stable name for programs.
+    pub code: &'static str,
+    /// The id to quote when asking for help.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
+    /// What was wrong with which part of the input.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            instance: String::new(),
+            code,
+            request_id: String::new(),
+            errors: Vec::new(),
+        }
+    }
+}
+
+/// What the caller is told of an error. The text of a 5xx says nothing of the inside.
+pub fn problem_for(error: &Error) -> Problem {
+    match error {
+        Error::Invalid(errors) => {
+            let detail = match errors.as_slice() {
+                [only] => format!("{}: {}", only.pointer, only.detail),
+                several => format!("{} parts of the request are invalid.", several.len()),
+            };
+            let mut problem = Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail);
+            problem.errors.clone_from(errors);
+            problem
+        }
+        Error::Unauthenticated(_) => {
+            Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid bearer token is needed.")
+        }
+        Error::Forbidden { required } => Problem::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            format!("This needs the role {} or above.", format!("{required:?}").to_lowercase()),
+        ),
+        Error::NotFound => Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such resource."),
+        Error::Conflict(detail) => Problem::new(StatusCode::CONFLICT, "conflict", *detail),
+        Error::TooLarge(detail) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail),
+        Error::UnsupportedMediaType { expected } => Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            format!("The content type must be {expected}."),
+        ),
+        Error::Unavailable { .. } => {
+            let mut problem = Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "A part of the service is not available right now; try again shortly.",
+            );
+            problem.kind = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+            problem
+        }
+        Error::Internal(_) => internal(),
+    }
+}
+
+/// The problem of a status that the router itself answered with: no such route, no such method.
+pub(super) fn problem_for_status(status: StatusCode) -> Problem {
+    match status {
+        StatusCode::NOT_FOUND => Problem::new(status, "not_found", "There is no such resource."),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::new(status, "method_not_allowed", "The resource does not take this method.")
+        }
+        status if status.is_client_error() => {
+            Problem::new(status, "invalid_request", "The request cannot be understood.")
+        }
+        _ => internal(),
+    }
+}
+
+fn internal() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "Something went wrong on our side. The request id helps us find out what.",
+    )
+}

@@ -1,0 +1,19 @@
+//! What two or more of Ragline's functions need: configuration, clients, tenancy, storage, embedding and retrieval.
+//!
+//! The direction is functions -> shared, never back. Nothing here builds a client except [`clients`], and no storage
+//! key is made without a [`tenancy::TenantId`].
+
+pub mod auth;
+pub mod chunks;
+pub mod clients;
+pub mod collections;
+pub mod config;
+pub mod documents;
+pub mod embed;
+pub mod error;
+pub mod http;
+pub mod page;
+pub mod retrieval;
+pub mod tables;
+pub mod telemetry;
+pub mod tenancy;

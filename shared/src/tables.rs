@@ -1,0 +1,215 @@
+//! The two tables: their keys, and the one definition that local servers and tests create them from. A test holds the
+//! definition against `template.yaml`.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, SearchSchemaElement, SearchSchemaElementType, StreamSpecification,
+    StreamViewType, VectorAttributeDefinition, VectorDistanceFunction, VectorIndex,
+};
+
+use crate::clients::DynamoDb;
+use crate::error::Error;
+use crate::tenancy::{CollectionId, ConversationId, DocumentId, MessageId, TenantId, UserId};
+
+/// The index that lists a collection's documents.
+pub const BY_COLLECTION: &str = "by_collection";
+/// The index of the passages' vectors.
+pub const BY_EMBEDDING: &str = "by_embedding";
+/// What the vector index returns beside the keys and the attributes it is searched by.
+pub const PROJECTED: [&str; 7] = ["chunk_index", "heading", "page", "span_end", "span_start", "text", "version"];
+
+/// The key of one item. Every one but the health check's is made from a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The partition.
+    pub pk: String,
+    /// The place within it.
+    pub sk: String,
+}
+
+impl Key {
+    /// An item that never exists.
+    pub fn health() -> Self {
+        Self { pk: "HEALTH".to_owned(), sk: "HEALTH".to_owned() }
+    }
+
+    /// A collection.
+    pub fn collection(tenant: &TenantId, id: &CollectionId) -> Self {
+        Self { pk: partition(tenant), sk: format!("{COLLECTION}{id}") }
+    }
+
+    /// A document.
+    pub fn document(tenant: &TenantId, id: DocumentId) -> Self {
+        Self { pk: partition(tenant), sk: format!("{DOCUMENT}{id}") }
+    }
+
+    /// The mark that some bytes are in a collection already.
+    pub fn content_hash(tenant: &TenantId, collection: &CollectionId, sha256: &str) -> Self {
+        Self { pk: partition(tenant), sk: format!("HASH#{collection}#{sha256}") }
+    }
+
+    /// A conversation of a user.
+    pub fn conversation(tenant: &TenantId, user: &UserId, id: ConversationId) -> Self {
+        Self { pk: user_partition(tenant, user), sk: format!("{CONVERSATION}{id}") }
+    }
+
+    /// A message of a conversation.
+    pub fn message(tenant: &TenantId, conversation: ConversationId, id: MessageId) -> Self {
+        Self { pk: conversation_partition(tenant, conversation), sk: format!("MSG#{id}") }
+    }
+
+    /// A passage, in the table of chunks. The numbers are padded so that they sort.
+    pub fn chunk(tenant: &TenantId, document: DocumentId, version: u32, index: u32) -> Self {
+        Self {
+            pk: document_partition(tenant, document),
+            sk: format!("{}{index:06}", chunk_version_prefix(version)),
+        }
+    }
+
+    /// The key as the attributes of an item.
+    pub fn attributes(self) -> HashMap<String, AttributeValue> {
+        HashMap::from([("pk".to_owned(), AttributeValue::S(self.pk)), ("sk".to_owned(), AttributeValue::S(self.sk))])
+    }
+}
+
+/// What the sort keys of collections begin with.
+pub const COLLECTION: &str = "COLLECTION#";
+/// What the sort keys of documents begin with.
+pub const DOCUMENT: &str = "DOC#";
+/// What the sort keys of conversations begin with.
+pub const CONVERSATION: &str = "CONV#";
+
+/// The partition of a tenant's own items.
+pub fn partition(tenant: &TenantId) -> String {
+    format!("T#{tenant}")
+}
+
+/// The partition of a user's conversations.
+pub fn user_partition(tenant: &TenantId, user: &UserId) -> String {
+    format!("T#{tenant}#U#{user}")
+}
+
+/// The partition of a conversation's messages.
+pub fn conversation_partition(tenant: &TenantId, conversation: ConversationId) -> String {
+    format!("T#{tenant}#CONV#{conversation}")
+}
+
+/// The partition of a document's passages, in the table of chunks.
+pub fn document_partition(tenant: &TenantId, document: DocumentId) -> String {
+    format!("T#{tenant}#DOC#{document}")
+}
+
+/// What the sort keys of the passages of one version begin with.
+pub fn chunk_version_prefix(version: u32) -> String {
+    format!("{version:06}#")
+}
+
+/// The partition of [`BY_COLLECTION`] that holds a collection's documents.
+pub fn collection_partition(tenant: &TenantId, collection: &CollectionId) -> String {
+    format!("T#{tenant}#{collection}")
+}
+
+/// The partition of [`BY_EMBEDDING`]: a search examines one collection of one tenant and nothing else.
+pub fn vector_scope(tenant: &TenantId, collection: &CollectionId) -> String {
+    format!("{tenant}#{collection}")
+}
+
+/// A string attribute.
+pub fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// A vector as the list of numbers that the index reads.
+pub fn vector(values: &[f32]) -> Vec<AttributeValue> {
+    values.iter().map(|value| AttributeValue::N(value.to_string())).collect()
+}
+
+/// Creates the tables that do not exist yet, with vectors of `dimensions` numbers.
+pub async fn create(dynamodb: &DynamoDb, dimensions: usize) -> Result<(), Error> {
+    for table in [main_table(dynamodb)?, chunks_table(dynamodb, dimensions)?] {
+        match table.send().await {
+            Err(SdkError::ServiceError(service)) if service.err().is_resource_in_use_exception() => {}
+            answer => {
+                answer?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The request that creates the main table.
+pub fn main_table(dynamodb: &DynamoDb) -> Result<CreateTableFluentBuilder, Error> {
+    let by_collection = GlobalSecondaryIndex::builder()
+        .index_name(BY_COLLECTION)
+        .key_schema(key("collection_key", KeyType::Hash)?)
+        .key_schema(key("sk", KeyType::Range)?)
+        .projection(Projection::builder().projection_type(ProjectionType::All).build())
+        .build()
+        .map_err(Error::internal)?;
+    table(dynamodb, &dynamodb.table, &["pk", "sk", "collection_key"])
+        .map(|request| request.global_secondary_indexes(by_collection))
+}
+
+/// The request that creates the table of chunks.
+pub fn chunks_table(dynamodb: &DynamoDb, dimensions: usize) -> Result<CreateTableFluentBuilder, Error> {
+    let element = |name: &str, kind| {
+        SearchSchemaElement::builder()
+            .attribute_name(name)
+            .search_schema_element_type(kind)
+            .build()
+            .map_err(Error::internal)
+    };
+    let by_embedding = VectorIndex::builder()
+        .index_name(BY_EMBEDDING)
+        .vector_attribute(
+            VectorAttributeDefinition::builder().attribute_name("embedding").build().map_err(Error::internal)?,
+        )
+        .search_schema(element("scope", SearchSchemaElementType::Hash)?)
+        .search_schema(element("document_id", SearchSchemaElementType::InlineFilter)?)
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::Include)
+                .set_non_key_attributes(Some(PROJECTED.map(str::to_owned).to_vec()))
+                .build(),
+        )
+        .dimensions(i64::try_from(dimensions).map_err(Error::internal)?)
+        .distance_function(VectorDistanceFunction::Cosine)
+        .build()
+        .map_err(Error::internal)?;
+    table(dynamodb, &dynamodb.chunks_table, &["pk", "sk", "scope", "document_id"])
+        .map(|request| request.vector_indexes(by_embedding))
+}
+
+fn table(dynamodb: &DynamoDb, name: &str, attributes: &[&str]) -> Result<CreateTableFluentBuilder, Error> {
+    let mut request = dynamodb
+        .client
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .key_schema(key("pk", KeyType::Hash)?)
+        .key_schema(key("sk", KeyType::Range)?)
+        .stream_specification(
+            StreamSpecification::builder()
+                .stream_enabled(true)
+                .stream_view_type(StreamViewType::NewAndOldImages)
+                .build()
+                .map_err(Error::internal)?,
+        );
+    for attribute in attributes {
+        let definition = AttributeDefinition::builder()
+            .attribute_name(*attribute)
+            .attribute_type(ScalarAttributeType::S)
+            .build()
+            .map_err(Error::internal)?;
+        request = request.attribute_definitions(definition);
+    }
+    Ok(request)
+}
+
+fn key(attribute: &str, kind: KeyType) -> Result<KeySchemaElement, Error> {
+    KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build().map_err(Error::internal)
+}

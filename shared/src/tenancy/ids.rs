@@ -1,0 +1,187 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+/// An identifier that breaks the rules of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidId(&'static str);
+
+/// Defines an identifier that a client or an identity provider chose: checked once, when it is made, so that no
+/// identifier can hold the `#`, `/`, `{` or `}` that storage keys, object paths and hash tags are built with.
+macro_rules! chosen_id {
+    ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let allowed: fn(u8) -> bool = $allowed;
+                if !text.is_empty() && text.len() <= $max && text.bytes().all(allowed) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(InvalidId($rule))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+/// Defines an identifier that Ragline chose: a ULID, so that identifiers sort by the time they were made.
+macro_rules! made_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Ulid);
+
+        impl $name {
+            /// A new identifier, later than all that this machine made in earlier milliseconds.
+            #[expect(clippy::new_without_default, reason = "every call gives another value")]
+            pub fn new() -> Self {
+                Self(Ulid::generate())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                match Ulid::from_string(text) {
+                    // The parser takes lower case too; one spelling only, or one resource had two keys.
+                    Ok(id) if id.to_string() == text => Ok(Self(id)),
+                    _ => Err(InvalidId("must be a ULID: 26 characters of Crockford's base 32")),
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+chosen_id!(
+    /// A tenant, as the verified token names it.
+    TenantId,
+    64,
+    |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'),
+    "must be 1 to 64 letters, digits, '-' or '_'"
+);
+
+chosen_id!(
+    /// A user of one tenant: the subject of the verified token.
+    UserId,
+    128,
+    |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@' | b'|' | b':' | b'+' | b'='),
+    "must be 1 to 128 letters, digits or characters of '-_.@|:+='"
+);
+
+chosen_id!(
+    /// A collection of documents, the unit of permission; chosen by the client.
+    CollectionId,
+    64,
+    |b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'),
+    "must be 1 to 64 lower-case letters, digits, '-' or '_'"
+);
+
+impl CollectionId {
+    /// The collection every tenant has: where a document goes when the upload names none.
+    pub fn default_collection() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+made_id!(
+    /// A document of one tenant.
+    DocumentId
+);
+made_id!(
+    /// A conversation of one user.
+    ConversationId
+);
+made_id!(
+    /// A message of one conversation.
+    MessageId
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_identifier_can_forge_a_key() {
+        for hostile in ["", "a#b", "a/b", "a{b}", "..", "a b", "a\nb", "ü", "T#x", &"x".repeat(200)] {
+            assert!(hostile.parse::<TenantId>().is_err(), "tenant {hostile:?}");
+            assert!(hostile.parse::<CollectionId>().is_err(), "collection {hostile:?}");
+            assert!(hostile.parse::<DocumentId>().is_err(), "document {hostile:?}");
+        }
+        for hostile in ["", "a#b", "a/b", "a{b", "a b", "ü", &"x".repeat(200)] {
+            assert!(hostile.parse::<UserId>().is_err(), "user {hostile:?}");
+        }
+    }
+
+    #[test]
+    fn identifiers_of_usual_providers_are_taken() {
+        assert!("org_AbC123".parse::<TenantId>().is_ok());
+        assert!("0b2f1c1e-9d4e-4a51-8f4e-6a2c0d1e2f3a".parse::<TenantId>().is_ok());
+        assert!("google-oauth2|1034567".parse::<UserId>().is_ok());
+        assert!("ada@example.com".parse::<UserId>().is_ok());
+    }
+
+    #[test]
+    fn a_made_identifier_has_one_spelling() {
+        let id = DocumentId::new().to_string();
+        assert!(id.parse::<DocumentId>().is_ok());
+        assert!(id.to_lowercase().parse::<DocumentId>().is_err());
+    }
+}
