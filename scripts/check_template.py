@@ -24,6 +24,7 @@ from typing import Any
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 from cfnlint.api import lint_file  # noqa: E402
+from samtranslator.model.exceptions import InvalidDocumentException  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
 from samtranslator.yaml_helper import yaml_parse  # noqa: E402
 
@@ -98,6 +99,7 @@ def target(integration: dict[str, Any]) -> tuple[str, bool]:
 
 
 def lint(path: Path) -> Problems:
+    """Whatever cfn-lint says of a template, warnings included."""
     for match in lint_file(path):
         yield f"{match.rule.id} in line {match.linenumber}: {match.message}"
 
@@ -224,8 +226,12 @@ CHECKS = [
 
 
 def report(title: str, problems: Problems) -> bool:
-    """Prints the outcome of one check; true if it found nothing."""
-    found = list(problems)
+    """Prints the outcome of one check; true if it found nothing. A check that does not find its way has failed."""
+    found: list[str] = []
+    try:
+        found.extend(problems)
+    except (LookupError, TypeError, ValueError) as error:
+        found.append(repr(error))
     print("FAIL" if found else "ok  ", title)
     for problem in found:
         print("      ", problem)
@@ -240,15 +246,17 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
 
-    stack = Stack(arguments.template)
-    with tempfile.TemporaryDirectory() as scratch:
-        translated = arguments.translated or Path(scratch, "translated.json")
-        translated.write_text(json.dumps(stack.document, indent=2))
-        outcomes = [
-            report("cfn-lint has nothing to say about the SAM template", lint(arguments.template)),
-            report("cfn-lint has nothing to say about its translation", lint(translated)),
-        ]
-    outcomes += [report(check.__doc__, check(stack)) for check in CHECKS]
+    outcomes = [report("cfn-lint has nothing to say about the SAM template", lint(arguments.template))]
+    try:
+        stack = Stack(arguments.template)
+    except InvalidDocumentException as error:
+        outcomes.append(report("SAM translates the template", iter([cause.message for cause in error.causes])))
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            translated = arguments.translated or Path(scratch, "translated.json")
+            translated.write_text(json.dumps(stack.document, indent=2))
+            outcomes.append(report("cfn-lint has nothing to say about its translation", lint(translated)))
+        outcomes += [report(check.__doc__, check(stack)) for check in CHECKS]
     print(f"{outcomes.count(True)} passed, {outcomes.count(False)} failed")
     return 0 if all(outcomes) else 1
 

@@ -1,0 +1,19 @@
+//! The whole API in one process for a laptop: the routers of the functions, an embedded DynamoDB, a real Redis, files on
+//! disk, and the worker's own handler behind a small queue.
+
+mod dynamodb;
+mod embeddings;
+mod folder;
+mod issuer;
+mod minilm;
+mod port;
+mod queue;
+mod redis;
+mod server;
+mod settings;
+pub mod watch;
+
+pub use folder::DataFolder;
+pub use issuer::{Issuer, TokenClaims};
+pub use server::{Running, StartError, start};
+pub use settings::{EmbedderChoice, Settings};

@@ -1,1 +1,117 @@
-fn main() {}
+//! `make run`, `make watch` and `make token`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use local::{DataFolder, Issuer, Running, Settings, TokenClaims, start, watch};
+use shared::telemetry;
+use shared::tenancy::{Role, TenantId, UserId};
+use time::OffsetDateTime;
+
+/// Ragline on one machine, without an account or a key.
+#[derive(Parser)]
+#[command(name = "ragline", version)]
+struct Arguments {
+    /// Where everything is kept
+    #[arg(long, default_value = ".ragline")]
+    data: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the whole API
+    Serve {
+        /// The port of the API
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
+    /// Run the functions under `cargo lambda watch`, with the services they need
+    Watch {
+        /// The port of the API
+        #[arg(long, default_value_t = 9000)]
+        port: u16,
+    },
+    /// Print a token of the local issuer
+    Token {
+        /// The tenant
+        #[arg(long)]
+        tenant: TenantId,
+        /// The user
+        #[arg(long)]
+        user: UserId,
+        /// viewer, editor, admin or owner
+        #[arg(long, value_parser = role)]
+        role: Role,
+    },
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    text.parse().map_err(|()| "must be viewer, editor, admin or owner".to_owned())
+}
+
+type AnyError = Box<dyn std::error::Error>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ragline: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), AnyError> {
+    let data = DataFolder::open(&arguments.data)?;
+    match arguments.command {
+        Command::Token { tenant, user, role } => {
+            println!("{}", token(&Issuer::open(&data)?, &tenant, &user, role)?);
+            Ok(())
+        }
+        Command::Serve { port } => {
+            let settings = Settings::from_variables(data, port, telemetry::init_from_process()?)?;
+            let running = start(&settings).await?;
+            greet(&running.url(), running.issuer())?;
+            stopped(running, std::future::pending::<()>()).await
+        }
+        Command::Watch { port } => {
+            let settings = Settings::from_variables(data, 0, telemetry::init_from_process()?)?;
+            let running = watch::start_services(&settings, port).await?;
+            greet(&format!("http://127.0.0.1:{port}"), running.issuer())?;
+            stopped(running, watch::run_functions(&settings, port)).await
+        }
+    }
+}
+
+/// Waits for Ctrl-C, a request to end, or the end of `work`; then stops everything that was started.
+async fn stopped<T>(running: Running, work: impl Future<Output = T>) -> Result<(), AnyError> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        ended = tokio::signal::ctrl_c() => ended?,
+        _ = terminate.recv() => {}
+        _ = work => {}
+    }
+    running.stop().await;
+    Ok(())
+}
+
+fn token(issuer: &Issuer, tenant: &TenantId, user: &UserId, role: Role) -> Result<String, AnyError> {
+    let claims = TokenClaims { tenant: tenant.clone(), user: user.clone(), role };
+    Ok(issuer.token(&claims, OffsetDateTime::now_utc())?)
+}
+
+/// Everything a newcomer needs for the first request.
+fn greet(url: &str, issuer: &Issuer) -> Result<(), AnyError> {
+    let token = token(issuer, &"demo".parse()?, &"ada".parse()?, Role::Admin)?;
+    println!(
+        "Ragline serves {url}\n\n\
+         A token for the user ada, admin of the tenant demo:\n{token}\n\n\
+         Try:\ncurl -sS {url}/users/me -H 'authorization: Bearer {token}'\n\n\
+         Ctrl-C stops it. The data stays."
+    );
+    Ok(())
+}

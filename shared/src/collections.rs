@@ -69,8 +69,7 @@ impl Collections {
 
     /// Whether the tenant has the collection.
     pub async fn exists(&self, tenant: &TenantId, id: &CollectionId) -> Result<bool, Error> {
-        Ok(*id == CollectionId::default_collection()
-            || self.dynamodb.get(Key::collection(tenant, id)).await?.is_some())
+        Ok(*id == CollectionId::default_collection() || self.dynamodb.get(Key::collection(tenant, id)).await?.is_some())
     }
 
     /// Makes or renames a collection.

@@ -59,15 +59,12 @@ impl Key {
 
     /// A message of a conversation.
     pub fn message(tenant: &TenantId, conversation: ConversationId, id: MessageId) -> Self {
-        Self { pk: conversation_partition(tenant, conversation), sk: format!("MSG#{id}") }
+        Self { pk: conversation_partition(tenant, conversation), sk: format!("{MESSAGE}{id}") }
     }
 
     /// A passage, in the table of chunks. The numbers are padded so that they sort.
     pub fn chunk(tenant: &TenantId, document: DocumentId, version: u32, index: u32) -> Self {
-        Self {
-            pk: document_partition(tenant, document),
-            sk: format!("{}{index:06}", chunk_version_prefix(version)),
-        }
+        Self { pk: document_partition(tenant, document), sk: format!("{}{index:06}", chunk_version_prefix(version)) }
     }
 
     /// The key as the attributes of an item.
@@ -82,6 +79,8 @@ pub const COLLECTION: &str = "COLLECTION#";
 pub const DOCUMENT: &str = "DOC#";
 /// What the sort keys of conversations begin with.
 pub const CONVERSATION: &str = "CONV#";
+/// What the sort keys of messages begin with.
+pub const MESSAGE: &str = "MSG#";
 
 /// The partition of a tenant's own items.
 pub fn partition(tenant: &TenantId) -> String {
@@ -141,6 +140,14 @@ pub async fn create(dynamodb: &DynamoDb, dimensions: usize) -> Result<(), Error>
     Ok(())
 }
 
+/// The length of the vectors that the index was created for; `None` if there is no index.
+pub async fn dimensions(dynamodb: &DynamoDb) -> Result<Option<usize>, Error> {
+    let answer = dynamodb.client.describe_table().table_name(&dynamodb.chunks_table).send().await?;
+    let indexes = answer.table.and_then(|table| table.vector_indexes).unwrap_or_default();
+    let index = indexes.iter().find(|index| index.index_name() == Some(BY_EMBEDDING));
+    Ok(index.and_then(|index| usize::try_from(index.dimensions()?).ok()))
+}
+
 /// The request that creates the main table.
 pub fn main_table(dynamodb: &DynamoDb) -> Result<CreateTableFluentBuilder, Error> {
     let by_collection = GlobalSecondaryIndex::builder()
@@ -150,8 +157,13 @@ pub fn main_table(dynamodb: &DynamoDb) -> Result<CreateTableFluentBuilder, Error
         .projection(Projection::builder().projection_type(ProjectionType::All).build())
         .build()
         .map_err(Error::internal)?;
+    let stream = StreamSpecification::builder()
+        .stream_enabled(true)
+        .stream_view_type(StreamViewType::NewAndOldImages)
+        .build()
+        .map_err(Error::internal)?;
     table(dynamodb, &dynamodb.table, &["pk", "sk", "collection_key"])
-        .map(|request| request.global_secondary_indexes(by_collection))
+        .map(|request| request.global_secondary_indexes(by_collection).stream_specification(stream))
 }
 
 /// The request that creates the table of chunks.
@@ -191,14 +203,7 @@ fn table(dynamodb: &DynamoDb, name: &str, attributes: &[&str]) -> Result<CreateT
         .table_name(name)
         .billing_mode(BillingMode::PayPerRequest)
         .key_schema(key("pk", KeyType::Hash)?)
-        .key_schema(key("sk", KeyType::Range)?)
-        .stream_specification(
-            StreamSpecification::builder()
-                .stream_enabled(true)
-                .stream_view_type(StreamViewType::NewAndOldImages)
-                .build()
-                .map_err(Error::internal)?,
-        );
+        .key_schema(key("sk", KeyType::Range)?);
     for attribute in attributes {
         let definition = AttributeDefinition::builder()
             .attribute_name(*attribute)

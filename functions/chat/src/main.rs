@@ -1,1 +1,22 @@
-fn main() {}
+//! The `chat` function.
+
+use chat::{Conversations, State};
+use shared::clients::{Builder, Clients};
+use shared::collections::Collections;
+use shared::{http, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    let builder = Builder::new(telemetry::init_from_process()?).await;
+    let (dynamodb, redis, verifier) = (builder.dynamodb()?, builder.redis().await?, builder.verifier()?);
+    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), verifier: Some(&verifier), ..Clients::default() }
+        .warm()
+        .await;
+    let state = State {
+        verifier,
+        collections: Collections::new(&dynamodb),
+        retriever: builder.retriever(&dynamodb, &redis, builder.embedder()?)?,
+        conversations: Conversations::new(&dynamodb),
+    };
+    http::run_streaming(chat::router(state)).await
+}

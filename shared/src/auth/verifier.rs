@@ -56,8 +56,7 @@ impl TokenVerifier {
         validation.set_audience(&[&self.0.config.audience]);
         validation.set_issuer(&[&self.0.config.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let key =
-            DecodingKey::from_jwk(&key).map_err(|_| Error::Unauthenticated("the issuer's key cannot be used"))?;
+        let key = DecodingKey::from_jwk(&key).map_err(|_| Error::Unauthenticated("the issuer's key cannot be used"))?;
         let claims = decode::<Map<String, Value>>(token, &key, &validation)
             .map_err(|_| Error::Unauthenticated("the token's signature or claims do not hold"))?
             .claims;

@@ -12,13 +12,17 @@ use object_store::path::Path;
 use object_store::{CredentialProvider, ObjectStore, ObjectStoreExt};
 
 use super::ClientError;
+use super::announcements::Announcements;
 use crate::config::{BlobsConfig, BlobsLocation};
 use crate::error::Error;
 use crate::tenancy::{DocumentId, TenantId};
 
 /// The object storage: a bucket, or a folder of this machine. Every path in it is made from a tenant.
 #[derive(Debug, Clone)]
-pub struct Blobs(Arc<dyn ObjectStore>);
+pub struct Blobs {
+    store: Arc<dyn ObjectStore>,
+    announcements: Option<Announcements>,
+}
 
 /// The original of one version of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,15 +69,19 @@ impl FromStr for BlobKey {
 }
 
 impl Blobs {
-    /// Stores bytes.
+    /// Stores bytes. The storage announces the new object, so that a worker takes it up.
     pub async fn put(&self, key: &BlobKey, bytes: Bytes) -> Result<(), Error> {
-        self.0.put(&key.path(), bytes.into()).await?;
-        Ok(())
+        let size = bytes.len();
+        self.store.put(&key.path(), bytes.into()).await?;
+        match &self.announcements {
+            Some(announcements) => announcements.announce(&key.path(), size).map_err(Error::unavailable),
+            None => Ok(()),
+        }
     }
 
     /// The bytes, if they are there.
     pub async fn get(&self, key: &BlobKey) -> Result<Option<Bytes>, Error> {
-        match self.0.get(&key.path()).await {
+        match self.store.get(&key.path()).await {
             Ok(object) => Ok(Some(object.bytes().await?)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -82,7 +90,7 @@ impl Blobs {
 
     /// Removes bytes; that they are gone already is fine.
     pub async fn delete(&self, key: &BlobKey) -> Result<(), Error> {
-        match self.0.delete(&key.path()).await {
+        match self.store.delete(&key.path()).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -90,7 +98,7 @@ impl Blobs {
 
     /// Asks for an object that is not there, to see whether the storage answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        match self.0.head(&Path::from("t/ping")).await {
+        match self.store.head(&Path::from("t/ping")).await {
             Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -104,7 +112,9 @@ pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, Clien
                 .map_err(|error| ClientError::Build(format!("BLOBS_URL: {}: {error}", folder.display())))?;
             let store = LocalFileSystem::new_with_prefix(folder)
                 .map_err(|error| ClientError::Build(format!("BLOBS_URL: {error}")))?;
-            Ok(Blobs(Arc::new(store.with_automatic_cleanup(true))))
+            let announcements = Announcements::open(folder).map_err(|error| ClientError::Build(error.to_string()))?;
+            let store = Arc::new(store.with_automatic_cleanup(true));
+            Ok(Blobs { store, announcements: Some(announcements) })
         }
         BlobsLocation::Bucket(bucket) => {
             let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
@@ -115,7 +125,7 @@ pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, Clien
                 builder = builder.with_credentials(Arc::new(SdkCredentials(credentials)));
             }
             let store = builder.build().map_err(|error| ClientError::Build(format!("BLOBS_URL: {error}")))?;
-            Ok(Blobs(Arc::new(store)))
+            Ok(Blobs { store: Arc::new(store), announcements: None })
         }
     }
 }

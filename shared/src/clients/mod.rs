@@ -3,6 +3,7 @@
 //! Building never talks to the network. [`Clients::warm`] does, while the process starts: a Lambda environment has its
 //! full CPU then whatever its memory size, so handshakes are cheapest there. Nothing about it is fatal.
 
+mod announcements;
 mod blobs;
 mod dynamodb;
 mod redis;
@@ -10,8 +11,12 @@ mod redis;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 
+pub use self::announcements::ANNOUNCEMENTS_FOLDER;
 pub use self::blobs::{BlobKey, Blobs};
 pub use self::dynamodb::DynamoDb;
 pub use self::redis::{CacheError, Redis};
@@ -45,7 +50,11 @@ pub struct Builder {
 impl Builder {
     /// A builder over these variables. Reads AWS's own variables and files, but makes no call.
     pub async fn new(variables: Variables) -> Self {
-        let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
+        // Lambda always names the region; the default chain would ask the metadata service of EC2 where nothing does.
+        let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+            .or_else(ProfileFileRegionProvider::new())
+            .or_else("us-east-1");
+        let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).region(region).load().await;
         Self { variables, aws }
     }
 

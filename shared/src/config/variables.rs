@@ -92,16 +92,22 @@ impl Variables {
 
     /// The number in `name`, or `default`.
     pub fn number(&self, name: &'static str, default: u64, range: RangeInclusive<u64>) -> Result<u64, ConfigError> {
-        self.parsed(name, default, |value| value.parse().ok().filter(|n| range.contains(n)), || {
-            format!("a whole number from {} to {}", range.start(), range.end())
-        })
+        self.parsed(
+            name,
+            default,
+            |value| value.parse().ok().filter(|n| range.contains(n)),
+            || format!("a whole number from {} to {}", range.start(), range.end()),
+        )
     }
 
     /// The number in `name`, or `default`, between 0 and 1.
     pub fn fraction(&self, name: &'static str, default: f32) -> Result<f32, ConfigError> {
-        self.parsed(name, default, |value| value.parse().ok().filter(|n| (0.0..=1.0).contains(n)), || {
-            "a number from 0 to 1".to_owned()
-        })
+        self.parsed(
+            name,
+            default,
+            |value| value.parse().ok().filter(|n| (0.0..=1.0).contains(n)),
+            || "a number from 0 to 1".to_owned(),
+        )
     }
 
     /// The duration in milliseconds that `name` holds, or `default`.

@@ -63,12 +63,7 @@ impl Documents {
         mark.insert("document_id".to_owned(), text(document.id.to_string()));
 
         let put = |item| self.put_new(item);
-        let request = self
-            .dynamodb
-            .client
-            .transact_write_items()
-            .transact_items(put(item)?)
-            .transact_items(put(mark)?);
+        let request = self.dynamodb.client.transact_write_items().transact_items(put(item)?).transact_items(put(mark)?);
         match request.send().await {
             Ok(_) => Ok(Created::New),
             Err(SdkError::ServiceError(service)) if service.err().is_transaction_canceled_exception() => {
@@ -157,9 +152,9 @@ impl Documents {
                 .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
             let partition = match &filter.collection {
                 Some(collection) => {
-                    request = request.index_name(tables::BY_COLLECTION).key_condition_expression(
-                        "collection_key = :pk AND begins_with(sk, :prefix)",
-                    );
+                    request = request
+                        .index_name(tables::BY_COLLECTION)
+                        .key_condition_expression("collection_key = :pk AND begins_with(sk, :prefix)");
                     tables::collection_partition(tenant, collection)
                 }
                 None => {
@@ -192,10 +187,8 @@ impl Documents {
             if data.len() > limit || start.is_none() {
                 let more = data.len() > limit;
                 data.truncate(limit);
-                let next_cursor = data
-                    .last()
-                    .filter(|_| more)
-                    .map(|document| page::cursor(&Key::document(tenant, document.id).sk));
+                let next_cursor =
+                    data.last().filter(|_| more).map(|document| page::cursor(&Key::document(tenant, document.id).sk));
                 return Ok(Page { data, next_cursor });
             }
         }
@@ -318,12 +311,7 @@ impl Documents {
         Ok(())
     }
 
-    fn update(
-        &self,
-        tenant: &TenantId,
-        id: DocumentId,
-        now: OffsetDateTime,
-    ) -> Result<UpdateItemFluentBuilder, Error> {
+    fn update(&self, tenant: &TenantId, id: DocumentId, now: OffsetDateTime) -> Result<UpdateItemFluentBuilder, Error> {
         Ok(self
             .dynamodb
             .client

@@ -63,16 +63,14 @@ impl BedrockEmbedder {
             .map_err(|error| {
                 let text = DisplayErrorContext(&error).to_string();
                 match &error {
-                    SdkError::ServiceError(service)
-                        if matches!(service.err().code(), Some("ValidationException")) =>
-                    {
+                    SdkError::ServiceError(service) if matches!(service.err().code(), Some("ValidationException")) => {
                         EmbedError::Refused(text)
                     }
                     _ => EmbedError::Unavailable(text),
                 }
             })?;
-        let answer: TitanAnswer = serde_json::from_slice(answer.body.as_ref())
-            .map_err(|error| EmbedError::Unavailable(error.to_string()))?;
+        let answer: TitanAnswer =
+            serde_json::from_slice(answer.body.as_ref()).map_err(|error| EmbedError::Unavailable(error.to_string()))?;
         Ok(answer.embedding)
     }
 }

@@ -56,9 +56,8 @@ mod tests {
     #[test]
     fn texts_that_share_words_are_near() {
         let embedder = HashingEmbedder::new(384);
-        let cosine = |a: &str, b: &str| -> f32 {
-            embedder.vector(a).iter().zip(embedder.vector(b)).map(|(x, y)| x * y).sum()
-        };
+        let cosine =
+            |a: &str, b: &str| -> f32 { embedder.vector(a).iter().zip(embedder.vector(b)).map(|(x, y)| x * y).sum() };
         assert!(cosine("the duck swims", "Swims, the duck!") > 0.999);
         assert!(cosine("the duck swims", "the duck flies") > 0.4);
         assert!(cosine("the duck swims", "quarterly revenue grew").abs() < 0.4);

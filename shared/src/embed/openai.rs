@@ -71,13 +71,8 @@ impl OpenaiEmbedder {
         if status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE {
             return Err(EmbedError::Refused(format!("status {status}")));
         }
-        let mut entries = answer
-            .error_for_status()
-            .map_err(unavailable)?
-            .json::<Answer>()
-            .await
-            .map_err(unavailable)?
-            .data;
+        let mut entries =
+            answer.error_for_status().map_err(unavailable)?.json::<Answer>().await.map_err(unavailable)?.data;
         entries.sort_unstable_by_key(|entry| entry.index);
         if entries.len() != texts.len() || entries.iter().any(|entry| entry.embedding.len() != self.dimensions) {
             return Err(EmbedError::Unavailable(format!(

@@ -20,7 +20,8 @@ fn scaled(scores: &[f32]) -> Vec<f32> {
     let low = scores.iter().copied().fold(f32::INFINITY, f32::min);
     let high = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let range = high - low;
-    let scale = |score: &f32| if range > f32::EPSILON { (score - low) / range } else { f32::from(u8::from(high > 0.0)) };
+    let scale =
+        |score: &f32| if range > f32::EPSILON { (score - low) / range } else { f32::from(u8::from(high > 0.0)) };
     scores.iter().map(scale).collect()
 }
 

@@ -107,13 +107,11 @@ impl Retriever {
 
     /// The best passages, best first.
     pub async fn search(&self, principal: &Principal, query: &SearchQuery) -> Result<Vec<Passage>, Error> {
-        let (vector, places) = futures::try_join!(
-            self.queries.embed(&principal.tenant, &query.query),
-            self.places(principal, query)
-        )?;
-        let searches = places.iter().map(|place| {
-            self.chunks.nearest(&principal.tenant, &place.collection, place.document, &vector)
-        });
+        let (vector, places) =
+            futures::try_join!(self.queries.embed(&principal.tenant, &query.query), self.places(principal, query))?;
+        let searches = places
+            .iter()
+            .map(|place| self.chunks.nearest(&principal.tenant, &place.collection, place.document, &vector));
         let hits: Vec<Hit> = try_join_all(searches).await?.into_iter().flatten().collect();
         let documents = self.documents.get_many(&principal.tenant, hits.iter().map(|hit| hit.document_id)).await?;
         let hits: Vec<Hit> = hits.into_iter().filter(|hit| is_current(hit, &documents, &places)).collect();

@@ -1,0 +1,96 @@
+# The commands of Ragline; README.md describes them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Where `make run` keeps its data, and the port it serves.
+DATA ?= .ragline
+PORT ?= 8080
+WATCH_PORT ?= 9000
+# For `make token`.
+TENANT ?= demo
+USER ?= ada
+ROLE ?= admin
+# For `make build`: the host's architecture unless ARCH is arm64 or x86_64.
+ARCH ?= host
+# For `make deploy`: one of the environments of samconfig.toml.
+ENVIRONMENT ?= dev
+
+export DATA
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+API_FUNCTIONS := chat documents health search upload users
+FUNCTIONS := $(API_FUNCTIONS) ingest
+PACKAGES := $(addprefix --package ,$(FUNCTIONS))
+LOCAL := cargo run --quiet --package local -- --data $(DATA)
+
+ifeq ($(ARCH),host)
+LAMBDA_BUILD := cargo lambda build --release --compiler cargo
+else ifeq ($(ARCH),arm64)
+LAMBDA_BUILD := cargo lambda build --release --arm64
+else
+LAMBDA_BUILD := cargo lambda build --release --x86-64
+endif
+
+# `make token` takes USER from its own line, not from the shell.
+ifneq ($(origin USER),command line)
+USER := ada
+endif
+
+.PHONY: help run watch token test check eval build footprint deploy
+
+help:
+	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
+	@echo "make watch    the functions under cargo lambda watch on http://127.0.0.1:$(WATCH_PORT)"
+	@echo "make token    TENANT= USER= ROLE=   print a token of the local issuer"
+	@echo "make test     all tests"
+	@echo "make check    format, lints, documentation, template"
+	@echo "make eval     DATASET=<folder>      measure the search of the running server"
+	@echo "make build    build the functions for Lambda and print their sizes"
+	@echo "make deploy   ENVIRONMENT=dev       deploy to AWS"
+
+run:
+	@scripts/setup.sh redis weights
+	@cargo build --package local
+	@exec $${CARGO_TARGET_DIR:-target}/debug/local --data $(DATA) serve --port $(PORT)
+
+watch:
+	@scripts/setup.sh redis weights cargo-lambda
+	@# Functions that are compiled at their first request block each other.
+	@cargo build --package local
+	@cargo build $(PACKAGES)
+	@exec $${CARGO_TARGET_DIR:-target}/debug/local --data $(DATA) watch --port $(WATCH_PORT)
+
+token:
+	@$(LOCAL) token --tenant $(TENANT) --user $(USER) --role $(ROLE)
+
+test:
+	@scripts/setup.sh redis weights
+	cargo test --workspace
+
+check:
+	@scripts/setup.sh template-tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	.tools/bin/python scripts/check_template.py
+
+eval:
+	@test -n "$(DATASET)" || { echo "usage: make eval DATASET=<folder> [PORT=8080]" >&2; exit 2; }
+	@python3 tests/eval/eval.py --url http://127.0.0.1:$(PORT) --dataset $(DATASET) \
+		--token "$$($(LOCAL) token --tenant eval-$(notdir $(abspath $(DATASET))) --user eval --role editor)"
+
+build:
+	@scripts/setup.sh redis cargo-lambda
+	$(LAMBDA_BUILD) $(PACKAGES)
+	@$(MAKE) --no-print-directory footprint
+
+# Sizes of the binaries, and their resident memory once warm where they can run on this machine.
+footprint:
+	@cargo build --quiet --package local
+	@python3 scripts/footprint.py $(FUNCTIONS)
+
+deploy: ARCH := arm64
+deploy:
+	@scripts/setup.sh cargo-lambda sam
+	cargo lambda build --release --arm64 $(PACKAGES)
+	SAM_CLI_TELEMETRY=0 sam deploy --config-env $(ENVIRONMENT)

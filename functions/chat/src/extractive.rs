@@ -1,0 +1,121 @@
+//! The answerer that needs no model: the sentences of the passages that say most about the question, as they stand.
+
+use std::collections::{HashMap, HashSet};
+
+use shared::retrieval::{Passage, content_words};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// The name of this answerer where a model's would stand.
+pub(crate) const MODEL: &str = "extractive";
+
+/// The most sentences of an answer.
+const MAX_SENTENCES: usize = 3;
+/// A further sentence must say at least this share of what the best one says.
+const WORTH_SAYING: f32 = 0.6;
+/// Longer ones are tables and formulas that lost their shape.
+const MAX_SENTENCE: usize = 600;
+
+/// A sentence and the passage it stands in, by its place among the passages.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sentence {
+    pub(crate) passage: usize,
+    pub(crate) text: String,
+}
+
+struct Candidate {
+    sentence: Sentence,
+    words: HashSet<String>,
+    /// Its place in its passage.
+    place: usize,
+}
+
+/// The sentences that answer the question best, in the order of the passages; none if no sentence has anything to do with
+/// it.
+pub(crate) fn answer(question: &str, passages: &[Passage]) -> Vec<Sentence> {
+    let asked: HashSet<String> = content_words(question).into_iter().collect();
+    let candidates = candidates(passages);
+    let weights = weights(&asked, &candidates);
+    let mut scored: Vec<(f32, &Candidate)> = candidates
+        .iter()
+        .map(|candidate| {
+            let said: f32 = candidate.words.iter().filter_map(|word| weights.get(word.as_str())).sum();
+            // Of sentences that say the same, the one from the better passage.
+            (said * (0.7 + 0.3 * passages[candidate.sentence.passage].score), candidate)
+        })
+        .filter(|(score, _)| *score > 0.0)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let best = scored.first().map_or(0.0, |(score, _)| *score);
+    let mut chosen: Vec<&Candidate> =
+        scored.iter().take(MAX_SENTENCES).filter(|(score, _)| *score >= best * WORTH_SAYING).map(|(_, c)| *c).collect();
+    chosen.sort_by_key(|candidate| (candidate.sentence.passage, candidate.place));
+    chosen.into_iter().map(|candidate| candidate.sentence.clone()).collect()
+}
+
+fn candidates(passages: &[Passage]) -> Vec<Candidate> {
+    let mut seen = HashSet::new();
+    let mut candidates = Vec::new();
+    for (passage, found) in passages.iter().enumerate() {
+        let sentences = found.text.lines().flat_map(UnicodeSegmentation::unicode_sentences).map(str::trim);
+        for (place, text) in sentences.enumerate() {
+            let words: HashSet<String> = content_words(text).into_iter().collect();
+            let fits = words.len() >= 2 && text.chars().count() <= MAX_SENTENCE;
+            if fits && seen.insert(text.to_owned()) {
+                candidates.push(Candidate { sentence: Sentence { passage, text: text.to_owned() }, words, place });
+            }
+        }
+    }
+    candidates
+}
+
+/// What each word of the question is worth: the rarer among the sentences, the more.
+fn weights<'a>(asked: &'a HashSet<String>, candidates: &[Candidate]) -> HashMap<&'a str, f32> {
+    let number = candidates.len() as f32;
+    asked
+        .iter()
+        .map(|word| {
+            let holding = candidates.iter().filter(|candidate| candidate.words.contains(word)).count() as f32;
+            (word.as_str(), (1.0 + (number - holding + 0.5) / (holding + 0.5)).ln())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::retrieval::Span;
+    use shared::tenancy::{CollectionId, DocumentId};
+
+    use super::*;
+
+    fn passage(text: &str, score: f32) -> Passage {
+        Passage {
+            chunk_id: String::new(),
+            document_id: DocumentId::new(),
+            filename: "ducks.md".to_owned(),
+            collection: CollectionId::default_collection(),
+            page: None,
+            heading: None,
+            span: Span { start: 0, end: 0 },
+            text: text.to_owned(),
+            score,
+        }
+    }
+
+    #[test]
+    fn the_sentence_that_answers_is_quoted_whole() {
+        let passages = [
+            passage("Ducks are birds. They eat mostly aquatic plants and small fish. They swim well.", 0.9),
+            passage("IBM was founded in 1911. Its headquarters are in Armonk.", 0.4),
+        ];
+        let answer = answer("When was IBM founded?", &passages);
+        assert_eq!(answer, [Sentence { passage: 1, text: "IBM was founded in 1911.".to_owned() }]);
+    }
+
+    #[test]
+    fn a_question_the_passages_do_not_speak_of_has_no_answer() {
+        let passages = [passage("Ducks are birds. They swim well.", 0.9)];
+        assert!(answer("What is the capital of Mongolia?", &passages).is_empty());
+        assert!(answer("When was it?", &passages).is_empty());
+        assert!(answer("Why?", &[]).is_empty());
+    }
+}

@@ -1,0 +1,21 @@
+use shared::documents::Failure;
+use undoc::Error;
+use undoc::render::{RenderOptions, to_markdown};
+
+use super::{Text, corrupt, encrypted, markdown};
+
+/// A word processor's file by way of Markdown, which keeps headings, lists, table rows and footnotes.
+pub(super) fn extract(bytes: &[u8]) -> Result<Text, Failure> {
+    let fail = |error: Error| {
+        tracing::info!(%error, "a DOCX could not be read");
+        match error {
+            Error::Encrypted => encrypted(),
+            _ => corrupt(),
+        }
+    };
+    let document = undoc::parse_bytes(bytes).map_err(fail)?;
+    let text = to_markdown(&document, &RenderOptions::default()).map_err(fail)?;
+    let mut text = markdown::extract(&text);
+    text.title = document.metadata.title.filter(|title| !title.trim().is_empty()).or(text.title);
+    Ok(text)
+}

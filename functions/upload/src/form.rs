@@ -1,0 +1,87 @@
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{FromRequest, Multipart, Request};
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use shared::documents::{Metadata, filename, metadata};
+use shared::error::Error;
+use shared::tenancy::CollectionId;
+
+use crate::MAX_BODY;
+
+/// The fields of an upload, checked.
+pub(crate) struct Form {
+    pub(crate) filename: String,
+    pub(crate) content_type: String,
+    pub(crate) bytes: Bytes,
+    pub(crate) collection: CollectionId,
+    pub(crate) metadata: Metadata,
+}
+
+struct File {
+    filename: String,
+    content_type: String,
+    bytes: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        const EXPECTED: Error = Error::UnsupportedMediaType { expected: "multipart/form-data" };
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if !kind.to_ascii_lowercase().starts_with("multipart/form-data") {
+            return Err(EXPECTED);
+        }
+        let mut fields = Multipart::from_request(request, state).await.map_err(|_| EXPECTED)?;
+        let (mut upload, mut collection, mut entries) = (None, None, Metadata::new());
+        while let Some(field) = fields.next_field().await.map_err(|error| unreadable(&error))? {
+            let name = field.name().unwrap_or_default().to_owned();
+            match name.as_str() {
+                "file" => upload = Some(file(field).await?),
+                "collection" => {
+                    let text = text(field).await?;
+                    collection = Some(text.parse().map_err(|rule| Error::field("collection", format!("{rule}")))?);
+                }
+                "metadata" => {
+                    entries = serde_json::from_str(&text(field).await?)
+                        .map_err(|error| Error::field("metadata", format!("must be a JSON object: {error}")))?;
+                    metadata::check(&entries).map_err(|detail| Error::field("metadata", detail))?;
+                }
+                other => return Err(Error::field(other, "is not a field of this form")),
+            }
+        }
+        let upload = upload.ok_or_else(|| Error::field("file", "is missing"))?;
+        Ok(Self {
+            filename: upload.filename,
+            content_type: upload.content_type,
+            bytes: upload.bytes,
+            collection: collection.unwrap_or_else(CollectionId::default_collection),
+            metadata: entries,
+        })
+    }
+}
+
+async fn file(field: Field<'_>) -> Result<File, Error> {
+    let name = field.file_name().unwrap_or_default().to_owned();
+    // Some clients send the whole path.
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+    filename::check(&name).map_err(|detail| Error::field("file", format!("its name {detail}")))?;
+    let content_type = field.content_type().unwrap_or("application/octet-stream").to_owned();
+    let bytes = field.bytes().await.map_err(|error| unreadable(&error))?;
+    if bytes.is_empty() {
+        return Err(Error::field("file", "is empty"));
+    }
+    Ok(File { filename: name, content_type, bytes })
+}
+
+async fn text(field: Field<'_>) -> Result<String, Error> {
+    field.text().await.map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &MultipartError) -> Error {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Error::TooLarge(format!("The body may have {MAX_BODY} bytes."));
+    }
+    Error::field("/", "the body is not a well-formed form of the type multipart/form-data")
+}

@@ -1,0 +1,80 @@
+use axum::extract::State as Extract;
+use http::StatusCode;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use shared::clients::BlobKey;
+use shared::documents::{Created, Document, ErrorCode, Status};
+use shared::error::Error;
+use shared::http::Json;
+use shared::tenancy::{DocumentId, Principal, Role};
+use time::OffsetDateTime;
+
+use crate::State;
+use crate::form::Form;
+
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    document: Document,
+    duplicate: bool,
+}
+
+/// Enters the document, then stores its bytes; the storage's notification wakes the worker. If this dies in between, the
+/// document waits for its bytes, and the same upload again brings them.
+pub(crate) async fn upload(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    form: Form,
+) -> Result<(StatusCode, Json<Answer>), Error> {
+    principal.require(Role::Editor)?;
+    if !state.collections.exists(&principal.tenant, &form.collection).await? {
+        return Err(Error::field("collection", "there is no such collection"));
+    }
+    let now = OffsetDateTime::now_utc();
+    let document = Document {
+        id: DocumentId::new(),
+        collection: form.collection,
+        filename: form.filename,
+        content_type: form.content_type,
+        size_bytes: form.bytes.len() as u64,
+        sha256: hex(&Sha256::digest(&form.bytes)),
+        version: 1,
+        served_version: None,
+        status: Status::AwaitingUpload,
+        stages: Vec::new(),
+        error: None,
+        chunk_count: 0,
+        metadata: form.metadata,
+        created_at: now,
+        updated_at: now,
+        created_by: principal.user.clone(),
+    };
+    let (document, duplicate) = match state.documents.create(&principal.tenant, &document).await? {
+        Created::New => (document, false),
+        Created::Duplicate(id) => {
+            let existing = state.documents.find(&principal.tenant, id).await?;
+            (existing.ok_or_else(|| Error::unavailable("the same bytes were deleted meanwhile"))?, true)
+        }
+    };
+    let status = if duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
+    if duplicate && !deserves_another_try(&document) {
+        return Ok((status, Json(Answer { document, duplicate })));
+    }
+    let key = BlobKey { tenant: principal.tenant.clone(), document: document.id, version: document.version };
+    state.blobs.put(&key, form.bytes).await?;
+    let document = state.documents.queued(&principal.tenant, document.id, OffsetDateTime::now_utc()).await?;
+    Ok((status, Json(Answer { document, duplicate })))
+}
+
+/// Whether the same bytes again may end better: they never arrived, or it was not their fault.
+fn deserves_another_try(document: &Document) -> bool {
+    let failed_for_us = |code| matches!(code, ErrorCode::EmbeddingFailed | ErrorCode::Internal);
+    document.status == Status::AwaitingUpload || document.error.as_ref().is_some_and(|error| failed_for_us(error.code))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,40 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where everything of a local installation is kept.
+#[derive(Debug, Clone)]
+pub struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// The folder, made if it is not there.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        std::fs::create_dir_all(&path)?;
+        // Absolute, because addresses of files are.
+        Ok(Self(std::fs::canonicalize(path)?))
+    }
+
+    /// The tables.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.join("dynamodb.sqlite")
+    }
+
+    /// The originals.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.0.join("objects")
+    }
+
+    /// The key that local tokens are signed with.
+    pub(crate) fn issuer_key(&self) -> PathBuf {
+        self.0.join("issuer.key")
+    }
+
+    /// The variables of the functions under `cargo lambda watch`.
+    pub(crate) fn watch_variables(&self) -> PathBuf {
+        self.0.join("watch.env")
+    }
+
+    /// The weights that `make run` puts there.
+    pub(crate) fn minilm(&self) -> PathBuf {
+        self.0.join("models").join("all-MiniLM-L6-v2")
+    }
+}

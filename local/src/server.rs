@@ -1,0 +1,240 @@
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use shared::chunks::Chunks;
+use shared::clients::{ANNOUNCEMENTS_FOLDER, Builder, ClientError, Clients};
+use shared::collections::Collections;
+use shared::config::{ConfigError, EmbeddingConfig, Variables};
+use shared::documents::Documents;
+use shared::embed::Embedder;
+use shared::http::{Json, boundary};
+use shared::tables;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::dynamodb::EmbeddedDynamoDb;
+use crate::issuer::{self, Issuer};
+use crate::minilm::{self, MiniLm, ModelError};
+use crate::queue::{Queue, Worker};
+use crate::redis::RedisServer;
+use crate::settings::{EmbedderChoice, Settings};
+use crate::{embeddings, watch};
+
+/// How long open streams may hold up the end.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// A local installation that runs.
+pub struct Running {
+    address: SocketAddr,
+    variables: Variables,
+    issuer: Arc<Issuer>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<io::Result<()>>,
+    queue: JoinHandle<()>,
+    redis: RedisServer,
+    dynamodb: EmbeddedDynamoDb,
+}
+
+/// The installation could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A variable is missing or wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A client cannot be made of the variables.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The weights cannot be loaded.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The key of the issuer cannot be used.
+    #[error("the key of the local issuer cannot be used: {0}")]
+    Issuer(#[from] jsonwebtoken::errors::Error),
+    /// A part did not come up.
+    #[error("{0}")]
+    Part(String),
+    /// The port is taken, or a file cannot be used.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Which routes the server has.
+pub(crate) enum Role {
+    /// The whole API; the worker runs in this process.
+    Api,
+    /// Only what functions in other processes need; the worker is one of them.
+    Services {
+        /// The port of `cargo lambda watch`.
+        functions_port: u16,
+    },
+}
+
+/// Starts the whole API.
+pub async fn start(settings: &Settings) -> Result<Running, StartError> {
+    start_as(settings, &Role::Api).await
+}
+
+pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running, StartError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port))
+        .await
+        .map_err(|error| StartError::Part(format!("port {}: {error}", settings.port)))?;
+    let address = listener.local_addr()?;
+    let dynamodb = EmbeddedDynamoDb::start(&settings.data.database()).await.map_err(StartError::Part)?;
+    let redis = RedisServer::start().await?;
+    let issuer = Arc::new(Issuer::open(&settings.data)?);
+
+    let variables = settings.variables.clone().or(&local_variables(settings, address, &dynamodb, &redis));
+    let builder = Builder::new(variables.clone()).await;
+    let embedder = embedder(settings, &builder).await?;
+    let tables_at = builder.dynamodb()?;
+    tables::create(&tables_at, embedder.dimensions()).await.map_err(|error| StartError::Part(error.to_string()))?;
+    check_dimensions(&tables_at, embedder.dimensions()).await?;
+
+    let keys = issuer.keys()?;
+    let jwks = Router::new().route("/.well-known/jwks.json", get(|| async { Json(keys) }));
+    let (router, worker) = match role {
+        Role::Api => {
+            let (router, state) = api(&builder, embedder).await?;
+            (router, Worker::InProcess(state))
+        }
+        Role::Services { functions_port } => (embeddings::router(embedder), watch::worker(*functions_port)?),
+    };
+    let announcements = settings.data.objects().join(ANNOUNCEMENTS_FOLDER);
+    let queue = tokio::spawn(Queue::new(announcements, worker).run());
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let service = boundary(router.merge(jwks));
+    let server = axum::serve(listener, service).with_graceful_shutdown(async {
+        let _ = stopped.await;
+    });
+    let server = tokio::spawn(async move { server.await });
+    Ok(Running { address, variables, issuer, stop, server, queue, redis, dynamodb })
+}
+
+impl Running {
+    /// Where the API is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Who signs its tokens.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// What the functions are configured with.
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// The id of the `redis-server` process.
+    pub fn redis_process(&self) -> Option<u32> {
+        self.redis.process_id()
+    }
+
+    /// Stops everything that was started. What is stored stays.
+    pub async fn stop(self) {
+        self.queue.abort();
+        let _ = self.stop.send(());
+        if tokio::time::timeout(STOP_LIMIT, self.server).await.is_err() {
+            tracing::info!("open streams were cut");
+        }
+        self.redis.stop().await;
+        self.dynamodb.stop().await;
+    }
+}
+
+/// What the functions find in their environment on AWS, for this machine.
+fn local_variables(
+    settings: &Settings,
+    address: SocketAddr,
+    dynamodb: &EmbeddedDynamoDb,
+    redis: &RedisServer,
+) -> Variables {
+    let mut pairs = vec![
+        ("DYNAMODB_ENDPOINT", dynamodb.url()),
+        // A vector search here looks at every vector of a collection.
+        ("DYNAMODB_ATTEMPT_TIMEOUT_MS", "30000".to_owned()),
+        ("DYNAMODB_OPERATION_TIMEOUT_MS", "60000".to_owned()),
+        ("REDIS_URL", redis.url()),
+        ("BLOBS_URL", format!("file://{}", settings.data.objects().display())),
+        ("JWT_ISSUER", issuer::ISSUER.to_owned()),
+        ("JWT_AUDIENCE", issuer::AUDIENCE.to_owned()),
+        ("JWKS_URL", format!("http://{address}/.well-known/jwks.json")),
+    ];
+    if let EmbedderChoice::Minilm(_) = settings.embedder {
+        // For functions in other processes: they ask this one.
+        pairs.extend([
+            ("EMBEDDER", "openai".to_owned()),
+            ("OPENAI_BASE_URL", format!("http://{address}/v1")),
+            ("EMBEDDING_MODEL", "all-MiniLM-L6-v2".to_owned()),
+            ("EMBEDDING_TIMEOUT_MS", "60000".to_owned()),
+        ]);
+    }
+    pairs.push(("EMBEDDING_DIMENSIONS", minilm::DIMENSIONS.to_string()));
+    Variables::from_pairs(pairs)
+}
+
+async fn embedder(settings: &Settings, builder: &Builder) -> Result<Arc<dyn Embedder>, StartError> {
+    match settings.embedder.clone() {
+        EmbedderChoice::Minilm(folder) => {
+            let model = tokio::task::spawn_blocking(move || MiniLm::load(&folder));
+            Ok(Arc::new(model.await.map_err(|error| StartError::Part(error.to_string()))??))
+        }
+        EmbedderChoice::Configured => Ok(builder.embedder()?),
+    }
+}
+
+/// Vectors of another length cannot be searched: whoever changes the model needs another data folder.
+async fn check_dimensions(dynamodb: &shared::clients::DynamoDb, dimensions: usize) -> Result<(), StartError> {
+    let found = tables::dimensions(dynamodb).await.map_err(|error| StartError::Part(error.to_string()))?;
+    if found == Some(dimensions) {
+        return Ok(());
+    }
+    let name = EmbeddingConfig::DIMENSIONS_VARIABLE;
+    Err(StartError::Part(format!(
+        "the data folder holds vectors of {found:?} numbers, the embedder makes {dimensions}; use another data folder \
+         (DATA=) or the embedder it was made with ({name})"
+    )))
+}
+
+/// The routers of all functions, and the worker's state.
+async fn api(builder: &Builder, embedder: Arc<dyn Embedder>) -> Result<(Router, ingest::State), StartError> {
+    let (dynamodb, blobs, verifier) = (builder.dynamodb()?, builder.blobs()?, builder.verifier()?);
+    let redis = builder.redis().await?;
+    let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
+    let (documents, collections, chunks) =
+        (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
+    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
+
+    let router = Router::new()
+        .merge(health::router(health::State { dynamodb: dynamodb.clone(), redis: redis.clone(), blobs: blobs.clone() }))
+        .merge(documents::router(documents::State {
+            verifier: verifier.clone(),
+            documents: documents.clone(),
+            collections: collections.clone(),
+            chunks: chunks.clone(),
+            blobs: blobs.clone(),
+        }))
+        .merge(upload::router(upload::State {
+            verifier: verifier.clone(),
+            documents: documents.clone(),
+            collections: collections.clone(),
+            blobs: blobs.clone(),
+        }))
+        .merge(search::router(search::State { verifier: verifier.clone(), retriever: retriever.clone() }))
+        .merge(chat::router(chat::State {
+            verifier: verifier.clone(),
+            collections: collections.clone(),
+            retriever,
+            conversations: chat::Conversations::new(&dynamodb),
+        }))
+        .merge(users::router(users::State { verifier, collections }));
+    let config = ingest::Config::from_variables(builder.variables())?;
+    Ok((router, ingest::State { documents, chunks, blobs, embedder, config }))
+}

