@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
@@ -129,13 +128,12 @@ pub fn vector(values: &[f32]) -> Vec<AttributeValue> {
 
 /// Creates the tables that do not exist yet, with vectors of `dimensions` numbers.
 pub async fn create(dynamodb: &DynamoDb, dimensions: usize) -> Result<(), Error> {
-    for table in [main_table(dynamodb)?, chunks_table(dynamodb, dimensions)?] {
-        match table.send().await {
-            Err(SdkError::ServiceError(service)) if service.err().is_resource_in_use_exception() => {}
-            answer => {
-                answer?;
-            }
-        }
+    let existing = dynamodb.client.list_tables().send().await?.table_names.unwrap_or_default();
+    if !existing.contains(&dynamodb.table) {
+        main_table(dynamodb)?.send().await?;
+    }
+    if !existing.contains(&dynamodb.chunks_table) {
+        chunks_table(dynamodb, dimensions)?.send().await?;
     }
     Ok(())
 }

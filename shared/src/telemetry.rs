@@ -1,5 +1,7 @@
 //! One subscriber for the process. Log lines carry fields, not prose; never a body, a token, a prompt or an address.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{ConfigError, LogFormat, TelemetryConfig, Variables};
@@ -13,7 +15,9 @@ pub fn init(config: &TelemetryConfig) -> Result<(), ConfigError> {
     })?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let _already_set = match config.format {
-        LogFormat::Text => subscriber.compact().with_target(false).try_init(),
+        LogFormat::Text => {
+            subscriber.compact().with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init()
+        }
         LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(false).try_init(),
     };
     Ok(())

@@ -56,7 +56,8 @@ fn candidates(passages: &[Passage]) -> Vec<Candidate> {
     let mut seen = HashSet::new();
     let mut candidates = Vec::new();
     for (passage, found) in passages.iter().enumerate() {
-        let sentences = found.text.lines().flat_map(UnicodeSegmentation::unicode_sentences).map(str::trim);
+        let text = without_references(&found.text);
+        let sentences = text.lines().flat_map(UnicodeSegmentation::unicode_sentences).map(str::trim);
         for (place, text) in sentences.enumerate() {
             let words: HashSet<String> = content_words(text).into_iter().collect();
             let fits = words.len() >= 2 && text.chars().count() <= MAX_SENTENCE;
@@ -66,6 +67,24 @@ fn candidates(passages: &[Passage]) -> Vec<Candidate> {
         }
     }
     candidates
+}
+
+/// The text without its own reference marks: in an answer, `[12]` is one of ours or it is nothing.
+fn without_references(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('[') {
+        kept.push_str(before);
+        rest = match after.split_once(']') {
+            Some((mark, behind)) if !mark.is_empty() && mark.bytes().all(|b| b.is_ascii_digit()) => behind,
+            _ => {
+                kept.push('[');
+                after
+            }
+        };
+    }
+    kept.push_str(rest);
+    kept
 }
 
 /// What each word of the question is worth: the rarer among the sentences, the more.
@@ -109,6 +128,13 @@ mod tests {
         ];
         let answer = answer("When was IBM founded?", &passages);
         assert_eq!(answer, [Sentence { passage: 1, text: "IBM was founded in 1911.".to_owned() }]);
+    }
+
+    #[test]
+    fn reference_marks_of_a_source_are_not_taken_for_ours() {
+        assert_eq!(without_references("It was so.[12] Then[3][4] [a] [b"), "It was so. Then [a] [b");
+        let passages = [passage("IBM built computers in 1952.[7] They were large.", 0.9)];
+        assert_eq!(answer("When did IBM build computers?", &passages)[0].text, "IBM built computers in 1952.");
     }
 
     #[test]

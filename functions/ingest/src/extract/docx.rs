@@ -1,8 +1,14 @@
 use shared::documents::Failure;
 use undoc::Error;
+use undoc::detect::{FormatType, detect_format_from_bytes, is_zip_file};
 use undoc::render::{RenderOptions, to_markdown};
 
 use super::{Text, corrupt, encrypted, markdown};
+
+/// Whether the bytes are a word processor's file. Its parts may lie in any order, so its directory is asked.
+pub(super) fn is_docx(bytes: &[u8]) -> bool {
+    is_zip_file(bytes) && matches!(detect_format_from_bytes(bytes), Ok(FormatType::Docx))
+}
 
 /// A word processor's file by way of Markdown, which keeps headings, lists, table rows and footnotes.
 pub(super) fn extract(bytes: &[u8]) -> Result<Text, Failure> {

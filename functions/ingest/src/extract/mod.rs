@@ -45,7 +45,7 @@ pub(crate) enum Kind {
 pub(crate) fn extract(bytes: &[u8], filename: &str) -> Result<Text, Failure> {
     let text = match infer::get(bytes).map(|kind| kind.mime_type()) {
         Some("application/pdf") => pdf::extract(bytes)?,
-        Some("application/vnd.openxmlformats-officedocument.wordprocessingml.document") => docx::extract(bytes)?,
+        _ if docx::is_docx(bytes) => docx::extract(bytes)?,
         None | Some("text/html" | "text/xml" | "text/x-shellscript") => {
             let text = encoding::decode(bytes).ok_or_else(|| unsupported("binary data"))?;
             if html::is_html(&text) {

@@ -1,0 +1,39 @@
+//! The sample events are events that the functions understand.
+
+use aws_lambda_events::sqs::SqsEvent;
+use lambda_http::http::Request;
+use tests::data;
+
+/// The request that a sample event of the REST API becomes.
+fn request(function: &str, file: &str) -> Request<lambda_http::Body> {
+    let event = data::project_file(&format!("events/{function}/{file}"));
+    lambda_http::request::from_str(&event).unwrap_or_else(|error| panic!("{function}/{file}: {error}"))
+}
+
+#[test]
+fn rest_events_become_requests_with_method_path_and_body() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
+    let mut seen = 0;
+    for function in ["chat", "documents", "health", "search", "upload", "users"] {
+        for entry in std::fs::read_dir(folder.join(function)).unwrap() {
+            let file = entry.unwrap().file_name().into_string().unwrap();
+            let request = request(function, &file);
+            assert!(request.uri().path().len() > 1, "{function}/{file}: {}", request.uri());
+            if function == "upload" {
+                let body = String::from_utf8_lossy(request.body()).into_owned();
+                assert!(body.contains("form-data; name=\"file\""), "the body is decoded: {body}");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 6);
+}
+
+#[test]
+fn queue_events_are_events_of_the_queue() {
+    for file in ["object-created.json", "s3-test-event.json"] {
+        let text = data::project_file(&format!("events/ingest/{file}"));
+        let event: SqsEvent = serde_json::from_str(&text).unwrap();
+        assert_eq!(event.records.len(), 1, "{file}");
+    }
+}

@@ -1,0 +1,54 @@
+//! A part fails; the rest goes on.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+use tests::TestApp;
+
+use crate::flow::DUCKS;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_everything_works_and_readiness_says_so() {
+    let app = TestApp::start().await;
+    let ada = app.ada();
+    ada.ready("ducks.md", DUCKS).await;
+    let ready = app.nobody().get("/health/ready").await.expect(200).body;
+    assert_eq!(ready["status"], "ok", "{ready}");
+
+    let redis = app.running().redis_process().expect("redis-server runs");
+    let killed = Command::new("kill").args(["-KILL", &redis.to_string()]).status().unwrap();
+    assert!(killed.success());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+
+    assert_eq!(ada.search("what do ducks eat?").await[0]["filename"], "ducks.md");
+    ada.post("/chat", json!({ "message": "What do ducks eat?", "stream": false })).await.expect(200);
+    ada.ready("more.md", "# More\n\nEverything goes on.").await;
+    let ready = app.nobody().get("/health/ready").await.expect(200).body;
+    assert_eq!(ready["status"], "degraded", "{ready}");
+    assert_eq!(ready["checks"]["redis"]["status"], "failed");
+    assert_eq!(ready["checks"]["dynamodb"]["status"], "ok");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_vector_of_a_query_is_kept_in_the_tenants_slot() {
+    let app = TestApp::start().await;
+    app.ada().search("what do ducks eat?").await;
+    let url = app.running().variables().optional_text("REDIS_URL").unwrap().to_owned();
+    let port = url.rsplit(':').next().unwrap().trim_end_matches('/').to_owned();
+    let keys = tokio::task::spawn_blocking(move || {
+        use std::io::{Read, Write};
+        let mut redis = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        redis.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        redis.write_all(b"KEYS *\r\n").unwrap();
+        let mut answer = vec![0; 4096];
+        let read = redis.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    })
+    .await
+    .unwrap();
+    assert!(keys.contains("{acme}:embedding:hashing:384:"), "{keys}");
+    assert!(!keys.contains("ducks"), "what people ask does not stand in the cache");
+    app.stop().await;
+}

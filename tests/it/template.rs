@@ -1,0 +1,80 @@
+//! The tables of the template are the tables of the code.
+
+use saphyr::{LoadableYamlNode, YamlOwned};
+use serde_json::{Value, json};
+use tests::{TestApp, data};
+
+/// A node of the template as JSON. What CloudFormation computes (`!Ref` and the like) is `null`.
+fn plain(node: &YamlOwned) -> Value {
+    if let Some(map) = node.as_mapping() {
+        let entries = map.iter().filter_map(|(name, value)| Some((name.as_str()?.to_owned(), plain(value))));
+        return Value::Object(entries.collect());
+    }
+    if let Some(list) = node.as_sequence() {
+        return list.iter().map(plain).collect();
+    }
+    node.as_str().map_or(Value::Null, |text| json!(text))
+}
+
+/// What both descriptions of a table must agree on, with lists in a fixed order.
+fn shape(table: &Value) -> Value {
+    let sorted = |list: &Value, name: &str| {
+        let mut list = list.as_array().cloned().unwrap_or_default();
+        list.sort_by_key(|entry| entry[name].to_string());
+        list
+    };
+    let index = |index: &Value| {
+        let mut projected = index["Projection"]["NonKeyAttributes"].as_array().cloned().unwrap_or_default();
+        projected.sort_by_key(ToString::to_string);
+        json!({
+            "name": index["IndexName"],
+            "keys": index["KeySchema"],
+            "vector": index["VectorAttribute"]["AttributeName"],
+            "search": sorted(&index["SearchSchema"], "AttributeName"),
+            "distance": index["DistanceFunction"],
+            "projection": index["Projection"]["ProjectionType"],
+            "projected": projected,
+        })
+    };
+    let indexes = |list: &Value| list.as_array().map(|list| list.iter().map(index).collect::<Vec<_>>());
+    json!({
+        "attributes": sorted(&table["AttributeDefinitions"], "AttributeName"),
+        "keys": table["KeySchema"],
+        "secondary": indexes(&table["GlobalSecondaryIndexes"]).unwrap_or_default(),
+        "vectors": indexes(&table["VectorIndexes"]).unwrap_or_default(),
+        "stream": table["StreamSpecification"]["StreamViewType"],
+    })
+}
+
+/// A table as the embedded database describes it, which is what the code asked for.
+async fn described(endpoint: &str, table: &str) -> Value {
+    let answer = reqwest::Client::new()
+        .post(endpoint)
+        .header("x-amz-target", "DynamoDB_20120810.DescribeTable")
+        .header("content-type", "application/x-amz-json-1.0")
+        .header(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=x/20261123/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=x",
+        )
+        .header("x-amz-date", "20261123T000000Z")
+        .body(json!({ "TableName": table }).to_string())
+        .send()
+        .await
+        .unwrap();
+    serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap()["Table"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_template_and_the_code_define_the_same_tables() {
+    let app = TestApp::start().await;
+    let endpoint = app.running().variables().optional_text("DYNAMODB_ENDPOINT").unwrap().to_owned();
+    let template = YamlOwned::load_from_str(&data::project_file("template.yaml")).unwrap();
+    let resources = &plain(&template[0])["Resources"];
+    for (resource, table) in [("MainTable", "ragline"), ("ChunksTable", "ragline-chunks")] {
+        let written = shape(&resources[resource]["Properties"]);
+        let created = shape(&described(&endpoint, table).await);
+        assert!(created["keys"].is_array(), "{table} is described: {created}");
+        assert_eq!(written, created, "{resource}");
+    }
+    app.stop().await;
+}
