@@ -24,11 +24,11 @@ PACKAGES := $(addprefix --package ,$(FUNCTIONS))
 LOCAL := cargo run --quiet --package local -- --data $(DATA)
 
 ifeq ($(ARCH),host)
-LAMBDA_BUILD := cargo lambda build --release --compiler cargo
+LAMBDA_BUILD := cargo lambda build --release --lambda-dir target/lambda --compiler cargo
 else ifeq ($(ARCH),arm64)
-LAMBDA_BUILD := cargo lambda build --release --arm64
+LAMBDA_BUILD := cargo lambda build --release --lambda-dir target/lambda --arm64
 else
-LAMBDA_BUILD := cargo lambda build --release --x86-64
+LAMBDA_BUILD := cargo lambda build --release --lambda-dir target/lambda --x86-64
 endif
 
 # `make token` takes USER from its own line, not from the shell.
@@ -68,11 +68,12 @@ test:
 	cargo test --workspace
 
 check:
-	@scripts/setup.sh template-tools
+	@scripts/setup.sh template-tools sam
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	.tools/bin/python scripts/check_template.py
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/bin/sam validate --lint --template template.yaml
 
 eval:
 	@test -n "$(DATASET)" || { echo "usage: make eval DATASET=<folder> [PORT=8080]" >&2; exit 2; }
@@ -89,8 +90,7 @@ footprint:
 	@cargo build --quiet --package local
 	@python3 scripts/footprint.py $(FUNCTIONS)
 
-deploy: ARCH := arm64
 deploy:
 	@scripts/setup.sh cargo-lambda sam
-	cargo lambda build --release --arm64 $(PACKAGES)
+	$(MAKE) --no-print-directory build ARCH=arm64
 	SAM_CLI_TELEMETRY=0 sam deploy --config-env $(ENVIRONMENT)

@@ -9,6 +9,9 @@ use shared::telemetry;
 use shared::tenancy::{Role, TenantId, UserId};
 use time::OffsetDateTime;
 
+/// Where `cargo lambda watch` listens unless told otherwise.
+const DEFAULT_FUNCTIONS_PORT: u16 = 9000;
+
 /// Ragline on one machine, without an account or a key.
 #[derive(Parser)]
 #[command(name = "ragline", version)]
@@ -31,9 +34,11 @@ enum Command {
     /// Run the functions under `cargo lambda watch`, with the services they need
     Watch {
         /// The port of the API
-        #[arg(long, default_value_t = 9000)]
+        #[arg(long, default_value_t = DEFAULT_FUNCTIONS_PORT)]
         port: u16,
     },
+    /// Run only the services that functions in other processes need
+    Services,
     /// Print a token of the local issuer
     Token {
         /// The tenant
@@ -76,6 +81,11 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
             let settings = Settings::from_variables(data, port, telemetry::init_from_process()?)?;
             let running = start(&settings).await?;
             greet(&running.url(), running.issuer())?;
+            stopped(running, std::future::pending::<()>()).await
+        }
+        Command::Services => {
+            let settings = Settings::from_variables(data, 0, telemetry::init_from_process()?)?;
+            let running = watch::start_services(&settings, DEFAULT_FUNCTIONS_PORT).await?;
             stopped(running, std::future::pending::<()>()).await
         }
         Command::Watch { port } => {
