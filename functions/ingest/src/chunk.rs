@@ -3,7 +3,7 @@
 
 use shared::chunks::Chunk;
 use shared::embed::Embedder;
-use text_splitter::{ChunkConfig, ChunkSizer, TextSplitter};
+use text_splitter::{ChunkCapacity, ChunkConfig, ChunkSizer, TextSplitter};
 
 use crate::extract::{Kind, Text};
 
@@ -116,8 +116,12 @@ fn split_section(section: &Section, title: Option<&str>, embedder: &dyn Embedder
     };
     let reserved = embedder.tokens(&context) + MARKERS;
     let capacity = embedder.window().saturating_sub(reserved).max(embedder.window() / 2);
-    let splitter = TextSplitter::new(ChunkConfig::new(capacity).with_sizer(Tokens(embedder)));
     let (headings, body) = section.text.split_at(body);
+    // Passages of like length: a runt at the end would be found for its title and headings rather than its text.
+    let tokens = embedder.tokens(body);
+    let even = tokens.div_ceil(tokens.div_ceil(capacity).max(1)).clamp(1, capacity);
+    let config = ChunkConfig::from(ChunkCapacity::from(even..=capacity)).with_sizer(Tokens(embedder));
+    let splitter = TextSplitter::new(config);
     let body_start = headings.chars().count();
     splitter
         .chunk_char_indices(body)

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::words::words;
+use super::words::{content_words, words};
 
 /// How soon repeating a word stops to count (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
 const K1: f32 = 0.9;
@@ -11,7 +11,12 @@ const B: f32 = 0.4;
 /// candidates of a vector search, what all of them share says nothing, and what one alone holds says much.
 pub(super) fn scores(query: &str, passages: impl Iterator<Item = String>) -> Vec<f32> {
     let mut terms: HashMap<String, usize> = HashMap::new();
-    for word in words(query) {
+    let mut asked = content_words(query);
+    if asked.is_empty() {
+        // "To be or not to be".
+        asked = words(query);
+    }
+    for word in asked {
         let next = terms.len();
         terms.entry(word).or_insert(next);
     }
@@ -68,6 +73,14 @@ mod tests {
     #[test]
     fn forms_of_a_word_are_the_same_word() {
         let scores = of("swimming ducks", &["The duck swims.", "Quarterly revenue."]);
+        assert!(scores[0] > 0.0 && scores[1] == 0.0, "{scores:?}");
+    }
+
+    #[test]
+    fn stop_words_count_only_where_there_is_nothing_else() {
+        let scores = of("what is the duck", &["what is the", "duck"]);
+        assert!(scores[0] == 0.0 && scores[1] > 0.0, "{scores:?}");
+        let scores = of("to be or not to be", &["to be", "duck"]);
         assert!(scores[0] > 0.0 && scores[1] == 0.0, "{scores:?}");
     }
 
