@@ -10,6 +10,8 @@ use tokenizers::{PaddingParams, PaddingStrategy, Tokenizer, TruncationParams};
 
 /// The longest input the model was trained on, in tokens (its `sentence_bert_config.json`).
 const WINDOW: usize = 256;
+/// The name of the model.
+pub(crate) const MODEL: &str = "all-MiniLM-L6-v2";
 /// The length of its vectors.
 pub(crate) const DIMENSIONS: usize = 384;
 /// Texts in one pass; more need more memory and are no faster.
@@ -95,7 +97,7 @@ impl Inner {
 #[async_trait]
 impl Embedder for MiniLm {
     fn model(&self) -> &'static str {
-        "all-MiniLM-L6-v2"
+        MODEL
     }
 
     fn dimensions(&self) -> usize {

@@ -8,7 +8,7 @@ use axum::routing::get;
 use shared::chunks::Chunks;
 use shared::clients::{ANNOUNCEMENTS_FOLDER, Builder, ClientError, Clients};
 use shared::collections::Collections;
-use shared::config::{ConfigError, EmbeddingConfig, Variables};
+use shared::config::{ConfigError, Variables};
 use shared::documents::Documents;
 use shared::embed::Embedder;
 use shared::http::{Json, boundary};
@@ -88,7 +88,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let redis = RedisServer::start().await?;
     let issuer = Arc::new(Issuer::open(&settings.data)?);
 
-    let variables = settings.variables.clone().or(&local_variables(settings, address, &dynamodb, &redis));
+    let variables = local_variables(settings, address, &dynamodb, &redis);
     let builder = Builder::new(variables.clone()).await;
     let embedder = embedder(settings, &builder).await?;
     let tables_at = builder.dynamodb()?;
@@ -156,7 +156,7 @@ fn local_variables(
     dynamodb: &EmbeddedDynamoDb,
     redis: &RedisServer,
 ) -> Variables {
-    let mut pairs = vec![
+    let defaults = Variables::from_pairs([
         ("DYNAMODB_ENDPOINT", dynamodb.url()),
         // A vector search here looks at every vector of a collection.
         ("DYNAMODB_ATTEMPT_TIMEOUT_MS", "30000".to_owned()),
@@ -166,18 +166,19 @@ fn local_variables(
         ("JWT_ISSUER", issuer::ISSUER.to_owned()),
         ("JWT_AUDIENCE", issuer::AUDIENCE.to_owned()),
         ("JWKS_URL", format!("http://{address}/.well-known/jwks.json")),
-    ];
-    if let EmbedderChoice::Minilm(_) = settings.embedder {
-        // For functions in other processes: they ask this one.
-        pairs.extend([
+    ]);
+    let embedding = match settings.embedder {
+        // Functions in other processes ask this one for vectors.
+        EmbedderChoice::Minilm(_) => Variables::from_pairs([
             ("EMBEDDER", "openai".to_owned()),
             ("OPENAI_BASE_URL", format!("http://{address}/v1")),
-            ("EMBEDDING_MODEL", "all-MiniLM-L6-v2".to_owned()),
+            ("EMBEDDING_MODEL", minilm::MODEL.to_owned()),
+            ("EMBEDDING_DIMENSIONS", minilm::DIMENSIONS.to_string()),
             ("EMBEDDING_TIMEOUT_MS", "60000".to_owned()),
-        ]);
-    }
-    pairs.push(("EMBEDDING_DIMENSIONS", minilm::DIMENSIONS.to_string()));
-    Variables::from_pairs(pairs)
+        ]),
+        EmbedderChoice::Configured => Variables::default(),
+    };
+    embedding.or(&settings.variables).or(&defaults)
 }
 
 async fn embedder(settings: &Settings, builder: &Builder) -> Result<Arc<dyn Embedder>, StartError> {
@@ -192,15 +193,15 @@ async fn embedder(settings: &Settings, builder: &Builder) -> Result<Arc<dyn Embe
 
 /// Vectors of another length cannot be searched: whoever changes the model needs another data folder.
 async fn check_dimensions(dynamodb: &shared::clients::DynamoDb, dimensions: usize) -> Result<(), StartError> {
-    let found = tables::dimensions(dynamodb).await.map_err(|error| StartError::Part(error.to_string()))?;
-    if found == Some(dimensions) {
-        return Ok(());
+    match tables::dimensions(dynamodb).await {
+        Ok(Some(found)) if found == dimensions => Ok(()),
+        Ok(found) => Err(StartError::Part(format!(
+            "the data folder holds vectors of {} numbers and the embedder makes {dimensions}; use the embedder it was \
+             made with, or another folder (DATA=)",
+            found.unwrap_or_default()
+        ))),
+        Err(error) => Err(StartError::Part(error.to_string())),
     }
-    let name = EmbeddingConfig::DIMENSIONS_VARIABLE;
-    Err(StartError::Part(format!(
-        "the data folder holds vectors of {found:?} numbers, the embedder makes {dimensions}; use another data folder \
-         (DATA=) or the embedder it was made with ({name})"
-    )))
 }
 
 /// The routers of all functions, and the worker's state.

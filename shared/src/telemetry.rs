@@ -2,24 +2,26 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::{ConfigError, LogFormat, TelemetryConfig, Variables};
 
 /// Starts logging. A second call in the same process changes nothing, so that tests may call it too.
 pub fn init(config: &TelemetryConfig) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|_| ConfigError::Wrong {
+    let filter: Targets = config.level.parse().map_err(|_| ConfigError::Wrong {
         name: "LOG_LEVEL",
         value: config.level.clone(),
         allowed: "a level such as info, or target=level pairs".to_owned(),
     })?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _already_set = match config.format {
-        LogFormat::Text => {
-            subscriber.compact().with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init()
-        }
-        LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(false).try_init(),
+    let lines = fmt::layer::<Registry>().with_writer(std::io::stderr);
+    let lines = match config.format {
+        LogFormat::Text => lines.compact().with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
+    let _already_set = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     Ok(())
 }
 

@@ -6,7 +6,11 @@ use tests::{TestApp, data};
 const READABLE: [(&str, &str, &str); 8] = [
     ("latex-four-pages.pdf", "What does a blind text like this give you information about?", "selected font"),
     ("google-doc.pdf", "Is explicit better than implicit?", "Explicit is better than implicit."),
-    ("german-textbook.pdf", "Ist die Quotiententopologie die feinste Topologie, sodass die Abbildung stetig wird?", "Quotiententopologie"),
+    (
+        "german-textbook.pdf",
+        "Ist die Quotiententopologie die feinste Topologie, sodass die Abbildung stetig wird?",
+        "Quotiententopologie",
+    ),
     ("report.docx", "calories per portion of berries for a duck", "Blueberry, Strawberry, Cranberry"),
     ("tables.docx", "A uniform table with header cells", "Header 0.0"),
     ("footnotes.docx", "tachyon walks into a bar", "A tachyon walks into a bar."),

@@ -94,7 +94,10 @@ async fn each_wrong_upload_is_refused_and_stores_nothing() {
     for (kind, body) in [
         ("multipart/form-data", "no boundary"),
         ("multipart/form-data; boundary=x", "not a form"),
-        ("multipart/form-data; boundary=x", "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\ncut"),
+        (
+            "multipart/form-data; boundary=x",
+            "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\ncut",
+        ),
         ("multipart/form-data; boundary=x", "--x--\r\n"),
     ] {
         let status = ada.send(Method::POST, path, kind, body.as_bytes().to_vec()).await.status();

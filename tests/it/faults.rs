@@ -3,8 +3,15 @@
 use std::process::Command;
 use std::time::Duration;
 
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt;
 use serde_json::json;
+use shared::clients::Builder;
+use shared::config::Variables;
+use shared::http::boundary;
 use tests::TestApp;
+use tower::ServiceExt;
 
 use crate::flow::DUCKS;
 
@@ -29,6 +36,32 @@ async fn without_redis_everything_works_and_readiness_says_so() {
     assert_eq!(ready["checks"]["redis"]["status"], "failed");
     assert_eq!(ready["checks"]["dynamodb"]["status"], "ok");
     app.stop().await;
+}
+
+#[tokio::test]
+async fn without_the_database_readiness_is_503_with_its_checks_and_liveness_is_200() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = "http://127.0.0.1:9";
+    let builder = Builder::new(Variables::from_pairs([
+        ("DYNAMODB_ENDPOINT", nowhere),
+        ("BLOBS_URL", &format!("file://{}", folder.path().display())),
+    ]))
+    .await;
+    let state = health::State {
+        dynamodb: builder.dynamodb().unwrap(),
+        redis: builder.redis().await.unwrap(),
+        blobs: builder.blobs().unwrap(),
+    };
+    let router = boundary(health::router(state));
+    let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    assert_eq!(router.clone().oneshot(get("/health")).await.unwrap().status(), 200);
+    let answer = router.oneshot(get("/health/ready")).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let ready: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(ready["status"], "unavailable");
+    assert_eq!(ready["checks"]["dynamodb"]["status"], "failed");
+    assert_eq!(ready["checks"]["blobs"]["status"], "ok");
 }
 
 #[tokio::test(flavor = "multi_thread")]

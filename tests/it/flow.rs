@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tests::{TestApp, User, events};
 
 pub(crate) const DUCKS: &str = "# Ducks\n\nDucks are birds of the family Anatidae.\n\n## Feeding\n\nDucks eat grasses, aquatic plants and small fish. Diving ducks forage deep underwater.\n\n## Flight\n\nMost ducks fly well. A mallard reaches ninety kilometres an hour.\n";
-const PUMPS: &str = "# Pump manual\n\nError E4821 means that the pump runs dry. Fill the tank before the pump is started again.\n";
+const PUMPS: &str =
+    "# Pump manual\n\nError E4821 means that the pump runs dry. Fill the tank before the pump is started again.\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_goes_in_and_its_passages_are_found_where_they_stand() {
@@ -72,9 +73,12 @@ async fn a_search_can_be_narrowed_to_collections_and_documents() {
     let query = "ducks and pumps";
     assert_eq!(names(json!({ "query": query, "collections": ["manuals"] })).await, ["pumps.md"]);
     assert_eq!(names(json!({ "query": query, "document_ids": [ducks["id"]] })).await, ["ducks.md"]);
-    assert!(names(json!({ "query": query, "collections": ["manuals"], "document_ids": [ducks["id"]] })).await.is_empty());
+    assert!(
+        names(json!({ "query": query, "collections": ["manuals"], "document_ids": [ducks["id"]] })).await.is_empty()
+    );
     let listed = ada.get("/collections").await.expect(200).body;
-    let counts: Vec<_> = listed["data"].as_array().unwrap().iter().map(|c| (c["id"].clone(), c["document_count"].clone())).collect();
+    let counts: Vec<_> =
+        listed["data"].as_array().unwrap().iter().map(|c| (c["id"].clone(), c["document_count"].clone())).collect();
     assert_eq!(counts, [(json!("default"), json!(1)), (json!("manuals"), json!(1))]);
     let only = ada.get("/documents?collection=manuals").await.expect(200).body;
     assert_eq!(only["data"].as_array().unwrap().len(), 1);
@@ -201,9 +205,7 @@ async fn lists_come_in_pages_newest_first() {
 
 /// The events of a streamed answer.
 async fn chat(user: &User<'_>, body: Value) -> Vec<tests::Event> {
-    let response = user
-        .send(reqwest::Method::POST, "/chat", "application/json", body.to_string().into_bytes())
-        .await;
+    let response = user.send(reqwest::Method::POST, "/chat", "application/json", body.to_string().into_bytes()).await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     events(&response.text().await.unwrap())

@@ -63,7 +63,7 @@ impl TestApp {
     async fn start_in(folder: TempDir, embedder: EmbedderChoice) -> Self {
         let mut variables = Vec::new();
         if embedder == EmbedderChoice::Configured {
-            variables.push(("EMBEDDER", "hashing"));
+            variables.extend([("EMBEDDER", "hashing"), ("EMBEDDING_DIMENSIONS", "384")]);
         }
         let settings = Settings {
             data: DataFolder::open(folder.path()).unwrap(),

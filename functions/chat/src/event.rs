@@ -2,22 +2,41 @@
 
 use axum::response::sse;
 use serde::{Deserialize, Serialize};
-use shared::http::Problem;
+use shared::error::Error;
+use shared::http::{RequestId, problem_for};
 use shared::retrieval::{Passage, Span};
 use shared::tenancy::{ConversationId, DocumentId, MessageId};
 
 /// One event of the stream.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Event {
-    Start { message_id: MessageId, conversation_id: ConversationId, model: &'static str },
-    ToolCall { id: String, name: &'static str, arguments: serde_json::Value },
-    ToolResult { id: String, sources: Vec<Source> },
-    Delta { text: String },
+    Start {
+        message_id: MessageId,
+        conversation_id: ConversationId,
+        model: &'static str,
+    },
+    ToolCall {
+        id: String,
+        name: &'static str,
+        arguments: serde_json::Value,
+    },
+    ToolResult {
+        id: String,
+        sources: Vec<Source>,
+    },
+    Delta {
+        text: String,
+    },
     Citation(Citation),
     Usage(Usage),
-    Error(Problem),
-    Done { finish_reason: FinishReason, message_id: MessageId },
+    /// What went wrong; who encodes it makes it a problem document.
+    #[serde(skip)]
+    Failed(Error),
+    Done {
+        finish_reason: FinishReason,
+        message_id: MessageId,
+    },
 }
 
 impl Event {
@@ -30,14 +49,22 @@ impl Event {
             Self::Delta { .. } => "delta",
             Self::Citation(_) => "citation",
             Self::Usage(_) => "usage",
-            Self::Error(_) => "error",
+            Self::Failed(_) => "error",
             Self::Done { .. } => "done",
         }
     }
 
     /// The event as a server-sent one, numbered from 1.
-    pub(crate) fn encode(&self, number: usize) -> Result<sse::Event, axum::Error> {
-        sse::Event::default().id(number.to_string()).event(self.name()).json_data(self)
+    pub(crate) fn encode(&self, number: usize, request_id: &RequestId) -> Result<sse::Event, axum::Error> {
+        let event = sse::Event::default().id(number.to_string()).event(self.name());
+        match self {
+            Self::Failed(error) => {
+                let mut problem = problem_for(error);
+                problem.request_id.clone_from(&request_id.0);
+                event.json_data(problem)
+            }
+            event_of_the_answer => event.json_data(event_of_the_answer),
+        }
     }
 }
 

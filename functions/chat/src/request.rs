@@ -46,19 +46,18 @@ pub(crate) async fn chat(
     Json(request): Json<Request>,
 ) -> Result<Response, Error> {
     let streamed = request.stream;
-    let question = accept(&state, principal, request_id, request).await?;
+    let question = accept(&state, principal, request).await?;
     let conversation = question.conversation;
     let events = run::answer(state, question);
-    if streamed { Ok(stream(events)) } else { Ok(Json(collect(events, conversation).await?).into_response()) }
+    if streamed {
+        Ok(stream(events, request_id))
+    } else {
+        Ok(Json(collect(events, conversation).await?).into_response())
+    }
 }
 
 /// Checks a question and enters it into its conversation, before the first byte of an answer.
-async fn accept(
-    state: &State,
-    principal: Principal,
-    request_id: RequestId,
-    request: Request,
-) -> Result<Question, Error> {
+async fn accept(state: &State, principal: Principal, request: Request) -> Result<Question, Error> {
     if request.message.trim().is_empty() || request.message.chars().count() > MAX_MESSAGE {
         return Err(Error::field("/message", format!("must have 1 to {MAX_MESSAGE} characters")));
     }
@@ -83,12 +82,16 @@ async fn accept(
         created_at: OffsetDateTime::now_utc(),
     };
     state.conversations.add(&principal, conversation, &message).await?;
-    Ok(Question { principal, request_id, conversation, text: request.message, collections: request.collections })
+    Ok(Question { principal, conversation, text: request.message, collections: request.collections })
 }
 
-fn stream(events: impl Stream<Item = Event> + Send + 'static) -> Response {
-    let events = events.enumerate().filter_map(|(index, event)| {
-        let encoded = event.encode(index + 1).inspect_err(|error| tracing::error!(%error, "an event was not sent"));
+fn stream(events: impl Stream<Item = Event> + Send + 'static, request_id: RequestId) -> Response {
+    let events = events.enumerate().filter_map(move |(index, event)| {
+        if let Event::Failed(error) = &event {
+            tracing::error!(request_id = request_id.0, %error, "the answer failed");
+        }
+        let encoded =
+            event.encode(index + 1, &request_id).inspect_err(|error| tracing::error!(%error, "an event was not sent"));
         future::ready(encoded.ok().map(Ok::<_, Infallible>))
     });
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping")).into_response();
@@ -124,13 +127,7 @@ async fn collect(events: impl Stream<Item = Event>, conversation_id: Conversatio
             Event::Delta { text } => answer.push_str(&text),
             Event::Citation(citation) => citations.push(citation),
             Event::Usage(used) => usage = used,
-            Event::Error(problem) => {
-                return Err(if problem.status == 503 {
-                    Error::unavailable("the answer failed, as logged")
-                } else {
-                    Error::internal("the answer failed, as logged")
-                });
-            }
+            Event::Failed(error) => return Err(error),
             Event::Done { finish_reason, message_id } => {
                 let model = std::mem::take(&mut model);
                 return Ok(Answer {

@@ -5,7 +5,6 @@ use futures::Stream;
 use serde_json::json;
 use shared::embed::estimated_tokens;
 use shared::error::Error;
-use shared::http::{RequestId, problem_for};
 use shared::retrieval::{Mode, Passage, SearchQuery};
 use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal};
 use time::OffsetDateTime;
@@ -23,7 +22,6 @@ const NOTHING_FOUND: &str = "The documents say nothing about this.";
 /// A question, checked.
 pub(crate) struct Question {
     pub(crate) principal: Principal,
-    pub(crate) request_id: RequestId,
     pub(crate) conversation: ConversationId,
     pub(crate) text: String,
     pub(crate) collections: Vec<CollectionId>,
@@ -58,10 +56,7 @@ pub(crate) fn answer(state: State, question: Question) -> impl Stream<Item = Eve
         let finish_reason = match outcome {
             Ok(()) => FinishReason::Stop,
             Err(error) => {
-                tracing::error!(request_id = question.request_id.0, %error, "the answer failed");
-                let mut problem = problem_for(&error);
-                problem.request_id = question.request_id.0;
-                yield Event::Error(problem);
+                yield Event::Failed(error);
                 FinishReason::Error
             }
         };

@@ -46,7 +46,7 @@ impl TokenVerifier {
         if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA) {
             return Err(Error::Unauthenticated("the token's algorithm is not RS256, ES256 or EdDSA"));
         }
-        let key = self.0.jwks.find(header.kid.as_deref()).await;
+        let key = self.0.jwks.find(header.kid.as_deref()).await?;
         let key = key.ok_or(Error::Unauthenticated("no key of the issuer fits the token"))?;
         // The key decides which algorithm is right, never the token, or a public key could be used as a shared secret.
         let algorithm = algorithm_of(&key).ok_or(Error::Unauthenticated("the issuer's key is of an unused kind"))?;
@@ -91,5 +91,27 @@ fn algorithm_of(key: &Jwk) -> Option<Algorithm> {
         AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => Some(Algorithm::ES256),
         AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => Some(Algorithm::EdDSA),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Variables;
+
+    #[tokio::test]
+    async fn while_the_issuer_is_away_a_token_is_not_refused_but_not_believed_either() {
+        let variables = Variables::from_pairs([
+            ("JWT_ISSUER", "https://issuer.example"),
+            ("JWT_AUDIENCE", "ragline"),
+            // A port that nothing listens on.
+            ("JWKS_URL", "http://127.0.0.1:9/jwks.json"),
+        ]);
+        let verifier = TokenVerifier::new(AuthConfig::from_variables(&variables).unwrap()).unwrap();
+        let token = "eyJhbGciOiJFZERTQSIsImtpZCI6ImEifQ.e30.c2lnbmF0dXJl";
+        for _ in 0..2 {
+            assert!(matches!(verifier.verify(token).await, Err(Error::Unavailable { .. })));
+        }
+        assert!(matches!(verifier.verify("no token").await, Err(Error::Unauthenticated(_))));
     }
 }

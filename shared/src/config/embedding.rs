@@ -35,9 +35,6 @@ pub struct EmbeddingConfig {
 }
 
 impl EmbeddingConfig {
-    /// The variable of [`EmbeddingConfig::dimensions`].
-    pub const DIMENSIONS_VARIABLE: &'static str = "EMBEDDING_DIMENSIONS";
-
     /// Reads the variables named above.
     pub fn from_variables(variables: &Variables) -> Result<Self, ConfigError> {
         let kind = variables.choice(
@@ -54,7 +51,7 @@ impl EmbeddingConfig {
         Ok(Self {
             kind,
             model: variables.text("EMBEDDING_MODEL", "amazon.titan-embed-text-v2:0"),
-            dimensions: size(variables, Self::DIMENSIONS_VARIABLE, 1_024, 4_096)?,
+            dimensions: size(variables, "EMBEDDING_DIMENSIONS", 1_024, 4_096)?,
             window_tokens: size(variables, "EMBEDDING_WINDOW_TOKENS", 256, 8_192)?,
             openai_base_url,
             openai_api_key: variables.optional_text("OPENAI_API_KEY").map(str::to_owned),

@@ -12,7 +12,7 @@ pub enum LogFormat {
 /// What is logged.
 #[derive(Debug, Clone)]
 pub struct TelemetryConfig {
-    /// `LOG_LEVEL`: a directive of tracing-subscriber's `EnvFilter`, such as `info` or `shared=debug,info` (`info`).
+    /// `LOG_LEVEL`: a level such as `info`, or levels by target such as `info,shared=debug` (`info`).
     pub level: String,
     /// `LOG_FORMAT`: `text` or `json` (`text`).
     pub format: LogFormat,

@@ -83,11 +83,11 @@ async fn observe(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether the router answered by itself, with a status and nothing a client could read.
+/// Whether the router answered by itself, with a status and at most a line of text.
 fn is_bare_failure(response: &Response) -> bool {
     let status = response.status();
-    (status.is_client_error() || status.is_server_error())
-        && response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != PROBLEM_JSON)
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    (status.is_client_error() || status.is_server_error()) && kind.is_none_or(|kind| kind.starts_with(b"text/plain"))
 }
 
 fn problem_response(mut problem: Problem, path: &str, request_id: &str) -> Response {
