@@ -86,7 +86,7 @@ def runs_here(binary):
 
 def start_services(folder, program):
     """The services of `local`, and the variables that lead to them."""
-    environment = {**os.environ, "EMBEDDER": "hashing", "EMBEDDING_DIMENSIONS": "384"}
+    environment = {**os.environ, "EMBEDDER": "hashing", "EMBEDDING_DIMENSIONS": "384", "LOG_LEVEL": "off"}
     services = subprocess.Popen([program, "--data", folder, "services"], env=environment, stdout=subprocess.DEVNULL)
     variables = pathlib.Path(folder) / "watch.env"
     for _ in range(300):

@@ -8,7 +8,7 @@ use shared::embed::Embedder;
 use shared::error::Error;
 use shared::http::Json;
 
-/// `POST /v1/embeddings` after `OpenAI`, so that functions in other processes use the same model.
+/// `POST /v1/embeddings` after OpenAI, so that functions in other processes use the same model.
 pub(crate) fn router(embedder: Arc<dyn Embedder>) -> Router {
     Router::new().route("/v1/embeddings", post(embed)).with_state(embedder)
 }

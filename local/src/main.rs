@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::{DataFolder, Issuer, Running, Settings, TokenClaims, start, watch};
+use shared::config::{ConfigError, TelemetryConfig, Variables};
 use shared::telemetry;
 use shared::tenancy::{Role, TenantId, UserId};
 use time::OffsetDateTime;
@@ -78,23 +79,32 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
             Ok(())
         }
         Command::Serve { port } => {
-            let settings = Settings::from_variables(data, port, telemetry::init_from_process()?)?;
+            let settings = Settings::from_variables(data, port, variables()?)?;
             let running = start(&settings).await?;
             greet(&running.url(), running.issuer())?;
             stopped(running, std::future::pending::<()>()).await
         }
         Command::Services => {
-            let settings = Settings::from_variables(data, 0, telemetry::init_from_process()?)?;
+            let settings = Settings::from_variables(data, 0, variables()?)?;
             let running = watch::start_services(&settings, DEFAULT_FUNCTIONS_PORT).await?;
             stopped(running, std::future::pending::<()>()).await
         }
         Command::Watch { port } => {
-            let settings = Settings::from_variables(data, 0, telemetry::init_from_process()?)?;
+            let settings = Settings::from_variables(data, 0, variables()?)?;
             let running = watch::start_services(&settings, port).await?;
             greet(&format!("http://127.0.0.1:{port}"), running.issuer())?;
             stopped(running, watch::run_functions(&settings, port)).await
         }
     }
+}
+
+/// The variables of the process; logging starts as they say.
+fn variables() -> Result<Variables, ConfigError> {
+    // The embedded database warns of every condition that does not hold, which is how conditions are used.
+    let defaults = Variables::from_pairs([("LOG_LEVEL", "info,dynoxide=error")]);
+    let variables = Variables::from_process().or(&defaults);
+    telemetry::init(&TelemetryConfig::from_variables(&variables)?)?;
+    Ok(variables)
 }
 
 /// Waits for Ctrl-C, a request to end, or the end of `work`; then stops everything that was started.

@@ -89,7 +89,9 @@ impl Inner {
         let mask = mask.to_dtype(DType::F32)?.unsqueeze(2)?;
         let mean = tokens.broadcast_mul(&mask)?.sum(1)?.broadcast_div(&mask.sum(1)?)?;
         let mut vectors = mean.to_vec2::<f32>()?;
-        vectors.iter_mut().for_each(|vector| normalise(vector));
+        for vector in &mut vectors {
+            normalise(vector);
+        }
         Ok(vectors)
     }
 }

@@ -13,7 +13,7 @@ const WORKERS: usize = 2;
 /// The wait after a first failure; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait.
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_mins(1);
 
 /// Who works a message off.
 #[derive(Clone)]
@@ -59,8 +59,10 @@ struct Waiting {
 }
 
 impl Queue {
-    pub(crate) fn new(folder: PathBuf, worker: Worker) -> Self {
-        Self { folder, worker, waiting: HashMap::new(), running: JoinSet::new() }
+    pub(crate) fn open(folder: PathBuf, worker: Worker) -> io::Result<Self> {
+        // The storage makes it too, but may be opened later, by a function in another process.
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder, worker, waiting: HashMap::new(), running: JoinSet::new() })
     }
 
     /// Delivers messages for ever. Dropping the future stops the work where it is; the messages stay.
@@ -72,7 +74,7 @@ impl Queue {
             tokio::select! {
                 () = tokio::time::sleep(POLL) => {}
                 Some(done) = self.running.join_next() => match done {
-                    Ok((message, well)) => self.settle(message, well),
+                    Ok((message, well)) => self.settle(&message, well),
                     Err(error) => tracing::error!(%error, "a worker ended early"),
                 },
             }
@@ -113,13 +115,13 @@ impl Queue {
         self.waiting.get(path).is_none_or(|waiting| waiting.next.is_some_and(|next| next <= Instant::now()))
     }
 
-    fn settle(&mut self, path: PathBuf, well: bool) {
+    fn settle(&mut self, path: &Path, well: bool) {
         if well {
-            self.waiting.remove(&path);
-            if let Err(error) = fs::remove_file(&path) {
+            self.waiting.remove(path);
+            if let Err(error) = fs::remove_file(path) {
                 tracing::error!(%error, "a message that was worked off could not be removed");
             }
-        } else if let Some(waiting) = self.waiting.get_mut(&path) {
+        } else if let Some(waiting) = self.waiting.get_mut(path) {
             let doublings = u32::try_from(waiting.deliveries - 1).unwrap_or(u32::MAX).min(10);
             waiting.next = Some(Instant::now() + (FIRST_RETRY * 2_u32.pow(doublings)).min(LAST_RETRY));
         }

@@ -105,7 +105,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         Role::Services { functions_port } => (embeddings::router(embedder), watch::worker(*functions_port)?),
     };
     let announcements = settings.data.objects().join(ANNOUNCEMENTS_FOLDER);
-    let queue = tokio::spawn(Queue::new(announcements, worker).run());
+    let queue = tokio::spawn(Queue::open(announcements, worker)?.run());
 
     let (stop, stopped) = oneshot::channel::<()>();
     let service = boundary(router.merge(jwks));

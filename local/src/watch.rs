@@ -14,7 +14,7 @@ use crate::settings::Settings;
 /// Requests that one function takes side by side.
 const CONCURRENCY: &str = "8";
 /// The longest that the worker may take over a document.
-const WORK_LIMIT: Duration = Duration::from_secs(900);
+const WORK_LIMIT: Duration = Duration::from_mins(15);
 
 /// Starts the services and writes the variables that the functions find them by.
 pub async fn start_services(settings: &Settings, functions_port: u16) -> Result<Running, StartError> {

@@ -1,7 +1,13 @@
 //! The application as tests see it: a whole local installation with a folder, a `redis-server` and a database of its own,
 //! spoken to over HTTP.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::return_self_not_must_use,
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it must be"
+)]
 
 pub mod data;
 mod sse;
@@ -19,7 +25,7 @@ use time::OffsetDateTime;
 pub use sse::{Event, events};
 
 /// The longest that a document of a test may take.
-const READY_LIMIT: Duration = Duration::from_secs(120);
+const READY_LIMIT: Duration = Duration::from_mins(2);
 
 /// A local installation.
 pub struct TestApp {

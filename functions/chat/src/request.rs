@@ -103,7 +103,7 @@ fn stream(events: impl Stream<Item = Event> + Send + 'static, request_id: Reques
 }
 
 #[derive(Serialize)]
-struct Answer {
+struct WholeAnswer {
     message_id: MessageId,
     conversation_id: ConversationId,
     answer: String,
@@ -115,7 +115,7 @@ struct Answer {
 }
 
 /// The same events as one document. A failure is a status here, since nothing was sent yet.
-async fn collect(events: impl Stream<Item = Event>, conversation_id: ConversationId) -> Result<Answer, Error> {
+async fn collect(events: impl Stream<Item = Event>, conversation_id: ConversationId) -> Result<WholeAnswer, Error> {
     let mut events = std::pin::pin!(events);
     let (mut answer, mut citations, mut sources) = (String::new(), Vec::new(), Vec::new());
     let (mut usage, mut model) = (Usage::default(), "");
@@ -130,7 +130,7 @@ async fn collect(events: impl Stream<Item = Event>, conversation_id: Conversatio
             Event::Failed(error) => return Err(error),
             Event::Done { finish_reason, message_id } => {
                 let model = std::mem::take(&mut model);
-                return Ok(Answer {
+                return Ok(WholeAnswer {
                     message_id,
                     conversation_id,
                     answer,

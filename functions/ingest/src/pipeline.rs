@@ -13,7 +13,7 @@ use crate::chunk::{self, Passage};
 use crate::extract;
 use crate::notification::{announced, attempt};
 
-/// Passages whose vectors are computed and written together.
+/// Passages whose vectors are asked for together.
 const BATCH: usize = 32;
 /// The most passages of a document: about a thousand dense pages.
 const MAX_CHUNKS: usize = 10_000;
@@ -87,16 +87,13 @@ async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), St
     state.chunks.put(&key.tenant, &document.collection, document.id, &chunks).await?;
 
     let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-    match state.documents.ready(&key.tenant, &document, count, OffsetDateTime::now_utc()).await? {
-        Some(_) => {
-            tracing::info!(tenant = %key.tenant, document = %key.document, chunks = count, "ready");
-            Ok(())
-        }
-        None => {
-            remove_orphans(state, key).await?;
-            Err(Stop::Obsolete)
-        }
+    let ready = state.documents.ready(&key.tenant, &document, count, OffsetDateTime::now_utc()).await?;
+    if ready.is_none() {
+        remove_orphans(state, key).await?;
+        return Err(Stop::Obsolete);
     }
+    tracing::info!(tenant = %key.tenant, document = %key.document, chunks = count, "ready");
+    Ok(())
 }
 
 /// A document that was deleted while its passages were written leaves them behind, where nobody would remove them.

@@ -10,7 +10,7 @@ use crate::config::DynamoDbConfig;
 use crate::error::Error;
 use crate::tables::Key;
 
-/// The `DynamoDB` client with the names of the two tables.
+/// The DynamoDB client with the names of the two tables.
 #[derive(Debug, Clone)]
 pub struct DynamoDb {
     /// The client; its connections are shared by all clones.

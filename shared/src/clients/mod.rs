@@ -63,7 +63,7 @@ impl Builder {
         &self.variables
     }
 
-    /// The `DynamoDB` client with its two tables.
+    /// The DynamoDB client with its two tables.
     pub fn dynamodb(&self) -> Result<DynamoDb, ClientError> {
         Ok(DynamoDb::new(&self.aws, &DynamoDbConfig::from_variables(&self.variables)?))
     }

@@ -9,7 +9,7 @@ use super::{ConfigError, Variables};
 pub enum EmbedderKind {
     /// Amazon Titan Text Embeddings v2 on Amazon Bedrock.
     Bedrock,
-    /// Any server that speaks `OpenAI`'s embeddings API.
+    /// Any server that speaks OpenAI's embeddings API.
     Openai,
     /// Hashed words: no meaning, no weights, no network. For tests.
     Hashing,

@@ -150,17 +150,14 @@ impl Documents {
                 .table_name(&self.dynamodb.table)
                 .scan_index_forward(false)
                 .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
-            let partition = match &filter.collection {
-                Some(collection) => {
-                    request = request
-                        .index_name(tables::BY_COLLECTION)
-                        .key_condition_expression("collection_key = :pk AND begins_with(sk, :prefix)");
-                    tables::collection_partition(tenant, collection)
-                }
-                None => {
-                    request = request.key_condition_expression("pk = :pk AND begins_with(sk, :prefix)");
-                    tables::partition(tenant)
-                }
+            let partition = if let Some(collection) = &filter.collection {
+                request = request
+                    .index_name(tables::BY_COLLECTION)
+                    .key_condition_expression("collection_key = :pk AND begins_with(sk, :prefix)");
+                tables::collection_partition(tenant, collection)
+            } else {
+                request = request.key_condition_expression("pk = :pk AND begins_with(sk, :prefix)");
+                tables::partition(tenant)
             };
             request = request
                 .expression_attribute_values(":pk", text(&partition))

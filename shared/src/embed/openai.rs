@@ -10,7 +10,7 @@ use crate::config::EmbeddingConfig;
 /// Texts in one call.
 const BATCH: usize = 64;
 
-/// Any server that speaks `POST /embeddings` of `OpenAI`'s API.
+/// Any server that speaks `POST /embeddings` of OpenAI's API.
 pub(super) struct OpenaiEmbedder {
     http: reqwest::Client,
     url: Url,

@@ -1,4 +1,4 @@
-/// The longest run of letters that a `WordPiece` vocabulary of English reads as one token, on average.
+/// The longest run of letters that a WordPiece vocabulary of English reads as one token, on average.
 const LETTERS_PER_TOKEN: usize = 4;
 
 /// An estimate of the tokens in a text for the usual subword vocabularies, for embedders whose tokenizer is not at hand.

@@ -110,6 +110,7 @@ fn add_headers(error: &Error, response: &mut Response) {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
     let text = panic
         .downcast_ref::<String>()

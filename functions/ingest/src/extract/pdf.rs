@@ -23,7 +23,7 @@ pub(super) fn extract(bytes: &[u8]) -> Result<Text, Failure> {
             let number = Some(page.number);
             match element {
                 PdfBlock::Paragraph(paragraph) => {
-                    blocks.push(Block { kind: kind(paragraph), text: paragraph.plain_text(), page: number })
+                    blocks.push(Block { kind: kind(paragraph), text: paragraph.plain_text(), page: number });
                 }
                 PdfBlock::Table(table) => blocks.extend(table.rows.iter().map(|row| {
                     let cells: Vec<String> = row.cells.iter().map(unpdf::model::TableCell::plain_text).collect();
