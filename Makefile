@@ -55,9 +55,9 @@ run:
 
 watch:
 	@scripts/setup.sh redis weights cargo-lambda
-	@# Functions that are compiled at their first request block each other.
 	@cargo build --package local
-	@cargo build $(PACKAGES)
+	@# As cargo-lambda builds them; functions that are compiled at their first request block each other.
+	@for function in $(FUNCTIONS); do cargo build --bin $$function || exit 1; done
 	@exec $${CARGO_TARGET_DIR:-target}/debug/local --data $(DATA) watch --port $(WATCH_PORT)
 
 token:

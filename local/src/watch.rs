@@ -12,7 +12,7 @@ use crate::server::{Role, Running, StartError, start_as};
 use crate::settings::Settings;
 
 /// Requests that one function takes side by side.
-const CONCURRENCY: &str = "8";
+const CONCURRENCY: &str = "4";
 /// The longest that the worker may take over a document.
 const WORK_LIMIT: Duration = Duration::from_mins(15);
 

@@ -1,6 +1,7 @@
 //! Tests of the whole over HTTP, with a real Redis and an embedded DynamoDB.
 
 #![expect(clippy::cast_possible_truncation, reason = "numbers in the tests are small")]
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod documents;
 mod errors;

@@ -32,7 +32,7 @@ pub fn boundary(router: Router) -> Router {
 }
 
 impl IntoResponse for Error {
-    /// A bare status that carries the error to [`observe`], which knows the request and writes the document.
+    /// A bare status that carries the error to the boundary, which knows the request and writes the document.
     fn into_response(self) -> Response {
         let mut response = StatusCode::from_u16(problem_for(&self).status)
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

@@ -14,7 +14,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
     text.nfkc().collect::<String>().to_lowercase().unicode_words().map(stem).collect()
 }
 
-/// Like [`words`], without those that stand in every text and so tell nothing about any.
+/// The words of a text as they are compared (normalised, in lower case, stemmed), without those that stand in every text and so tell nothing about any.
 pub fn content_words(text: &str) -> Vec<String> {
     let text = text.nfkc().collect::<String>().to_lowercase();
     text.unicode_words().filter(|word| !STOP_WORDS.contains(word)).map(stem).collect()
