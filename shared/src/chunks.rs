@@ -114,6 +114,7 @@ impl Chunks {
             .expression_attribute_values(":pk", text(&pk))
             .expression_attribute_values(":prefix", text(prefix))
             .set_exclusive_start_key(start.map(|sk| Key { pk, sk }.attributes()))
+            .consistent_read(true)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
             .await?;

@@ -197,8 +197,16 @@ async fn lists_come_in_pages_newest_first() {
     for id in &ids {
         ada.worked_off(id).await;
     }
-    let ready = ada.get("/documents?status=ready&limit=100&collection=default").await.expect(200).body;
-    assert_eq!(ready["data"].as_array().unwrap().len(), 5);
+    for filter in ["status=ready", "collection=default", "status=ready&collection=default"] {
+        let all = ada.get(&format!("/documents?{filter}&limit=5")).await.expect(200).body;
+        assert_eq!(all["data"].as_array().unwrap().len(), 5, "{filter}");
+        assert_eq!(all["next_cursor"], Value::Null, "{filter}");
+        let first = ada.get(&format!("/documents?{filter}&limit=3")).await.expect(200).body;
+        let cursor = first["next_cursor"].as_str().expect("there is more");
+        let rest = ada.get(&format!("/documents?{filter}&limit=3&cursor={cursor}")).await.expect(200).body;
+        let pages = [&first, &rest].map(|page| page["data"].as_array().unwrap().clone()).concat();
+        assert_eq!(&pages, all["data"].as_array().unwrap(), "{filter}");
+    }
     assert_eq!(ada.get("/documents?status=failed").await.expect(200).body["data"], json!([]));
     app.stop().await;
 }

@@ -11,7 +11,7 @@ pub(crate) const MODEL: &str = "extractive";
 /// The most sentences of an answer.
 const MAX_SENTENCES: usize = 3;
 /// A further sentence must say at least this share of what the best one says.
-const WORTH_SAYING: f32 = 0.6;
+const WORTH_SAYING: f32 = 0.75;
 /// Longer ones are tables and formulas that lost their shape.
 const MAX_SENTENCE: usize = 600;
 
@@ -25,12 +25,9 @@ pub(crate) struct Sentence {
 struct Candidate {
     sentence: Sentence,
     words: HashSet<String>,
-    /// Its place in its passage.
-    place: usize,
 }
 
-/// The sentences that answer the question best, in the order of the passages; none if no sentence has anything to do with
-/// it.
+/// The sentences that answer the question best, best first; none if no sentence has anything to do with it.
 pub(crate) fn answer(question: &str, passages: &[Passage]) -> Vec<Sentence> {
     let asked: HashSet<String> = content_words(question).into_iter().collect();
     let candidates = candidates(passages);
@@ -46,10 +43,12 @@ pub(crate) fn answer(question: &str, passages: &[Passage]) -> Vec<Sentence> {
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     let best = scored.first().map_or(0.0, |(score, _)| *score);
-    let mut chosen: Vec<&Candidate> =
-        scored.iter().take(MAX_SENTENCES).filter(|(score, _)| *score >= best * WORTH_SAYING).map(|(_, c)| *c).collect();
-    chosen.sort_by_key(|candidate| (candidate.sentence.passage, candidate.place));
-    chosen.into_iter().map(|candidate| candidate.sentence.clone()).collect()
+    scored
+        .iter()
+        .take(MAX_SENTENCES)
+        .filter(|(score, _)| *score >= best * WORTH_SAYING)
+        .map(|(_, candidate)| candidate.sentence.clone())
+        .collect()
 }
 
 fn candidates(passages: &[Passage]) -> Vec<Candidate> {
@@ -58,11 +57,11 @@ fn candidates(passages: &[Passage]) -> Vec<Candidate> {
     for (passage, found) in passages.iter().enumerate() {
         let text = without_references(&found.text);
         let sentences = text.lines().flat_map(UnicodeSegmentation::unicode_sentences).map(str::trim);
-        for (place, text) in sentences.enumerate() {
+        for text in sentences {
             let words: HashSet<String> = content_words(text).into_iter().collect();
             let fits = words.len() >= 2 && text.chars().count() <= MAX_SENTENCE;
             if fits && seen.insert(text.to_owned()) {
-                candidates.push(Candidate { sentence: Sentence { passage, text: text.to_owned() }, words, place });
+                candidates.push(Candidate { sentence: Sentence { passage, text: text.to_owned() }, words });
             }
         }
     }

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem, builders::PutBuilder,
@@ -18,6 +19,8 @@ use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
 /// `BatchGetItem` takes this many keys.
 const BATCH_GET: usize = 100;
+/// Items read at a time where a filter drops most of them.
+const FILTERED_PAGE: i32 = 200;
 /// Rounds of `BatchGetItem` for keys that a busy table left out.
 const BATCH_ROUNDS: usize = 4;
 
@@ -141,46 +144,14 @@ impl Documents {
         cursor: Option<&str>,
     ) -> Result<Page<Document>, Error> {
         let mut start = cursor.map(|cursor| page::sort_key(cursor, tables::DOCUMENT)).transpose()?;
-        let mut data = Vec::new();
+        let mut data: Vec<Document> = Vec::new();
         loop {
-            let mut request = self
-                .dynamodb
-                .client
-                .query()
-                .table_name(&self.dynamodb.table)
-                .scan_index_forward(false)
-                .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
-            let partition = if let Some(collection) = &filter.collection {
-                request = request
-                    .index_name(tables::BY_COLLECTION)
-                    .key_condition_expression("collection_key = :pk AND begins_with(sk, :prefix)");
-                tables::collection_partition(tenant, collection)
-            } else {
-                request = request.key_condition_expression("pk = :pk AND begins_with(sk, :prefix)");
-                tables::partition(tenant)
-            };
-            request = request
-                .expression_attribute_values(":pk", text(&partition))
-                .expression_attribute_values(":prefix", text(tables::DOCUMENT));
-            if let Some(status) = filter.status {
-                request = request
-                    .filter_expression("#status = :status")
-                    .expression_attribute_names("#status", "status")
-                    .expression_attribute_values(":status", text(status.as_str()));
-            }
-            if let Some(sort_key) = &start {
-                let mut key = Key { pk: tables::partition(tenant), sk: sort_key.clone() }.attributes();
-                if filter.collection.is_some() {
-                    key.insert("collection_key".to_owned(), text(&partition));
-                }
-                request = request.set_exclusive_start_key(Some(key));
-            }
-            let answer = request.send().await?;
+            // One more than asked for tells whether there is another page.
+            let answer = self.list_request(tenant, filter, limit + 1, start.take()).send().await?;
             for item in answer.items.unwrap_or_default() {
-                data.push(serde_dynamo::aws_sdk_dynamodb_1::from_item::<Document>(item)?);
+                data.push(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?);
             }
             start = answer.last_evaluated_key.and_then(|key| key.get("sk")?.as_s().ok().cloned());
-            // One more than asked for tells whether there is another page.
             if data.len() > limit || start.is_none() {
                 let more = data.len() > limit;
                 data.truncate(limit);
@@ -189,6 +160,48 @@ impl Documents {
                 return Ok(Page { data, next_cursor });
             }
         }
+    }
+
+    fn list_request(
+        &self,
+        tenant: &TenantId,
+        filter: &DocumentFilter,
+        number: usize,
+        start: Option<String>,
+    ) -> QueryFluentBuilder {
+        let mut request = self
+            .dynamodb
+            .client
+            .query()
+            .table_name(&self.dynamodb.table)
+            .scan_index_forward(false)
+            // An index cannot be read consistently; the table can, so that an upload is in the next list.
+            .consistent_read(filter.collection.is_none())
+            .limit(i32::try_from(number).unwrap_or(i32::MAX))
+            .expression_attribute_values(":prefix", text(tables::DOCUMENT));
+        let mut start = start.map(|sk| Key { pk: tables::partition(tenant), sk }.attributes());
+        if let Some(collection) = &filter.collection {
+            let partition = text(tables::collection_partition(tenant, collection));
+            if let Some(start) = &mut start {
+                start.insert("collection_key".to_owned(), partition.clone());
+            }
+            request = request
+                .index_name(tables::BY_COLLECTION)
+                .key_condition_expression("collection_key = :pk AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":pk", partition);
+        } else {
+            request = request
+                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":pk", text(tables::partition(tenant)));
+        }
+        if let Some(status) = filter.status {
+            request = request
+                .limit(FILTERED_PAGE)
+                .filter_expression("#status = :status")
+                .expression_attribute_names("#status", "status")
+                .expression_attribute_values(":status", text(status.as_str()));
+        }
+        request.set_exclusive_start_key(start)
     }
 
     /// Changes the name or the metadata.
