@@ -21,7 +21,9 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 API_FUNCTIONS := chat documents health search upload users
 FUNCTIONS := $(API_FUNCTIONS) ingest
 PACKAGES := $(addprefix --package ,$(FUNCTIONS))
-LOCAL := cargo run --quiet --package local -- --data $(DATA)
+# As part of the workspace, so that the dependencies are compiled once for this and for the tests.
+BUILD_LOCAL := cargo build --workspace --bin local
+LOCAL := $${CARGO_TARGET_DIR:-target}/debug/local --data $(DATA)
 
 ifeq ($(ARCH),host)
 LAMBDA_BUILD := cargo lambda build --release --lambda-dir target/lambda --compiler cargo
@@ -50,17 +52,18 @@ help:
 
 run:
 	@scripts/setup.sh redis weights
-	@cargo build --package local
-	@exec $${CARGO_TARGET_DIR:-target}/debug/local --data $(DATA) serve --port $(PORT)
+	@$(BUILD_LOCAL)
+	@exec $(LOCAL) serve --port $(PORT)
 
 watch:
 	@scripts/setup.sh redis weights cargo-lambda
-	@cargo build --package local
+	@$(BUILD_LOCAL)
 	@# As cargo-lambda builds them; functions that are compiled at their first request block each other.
 	@for function in $(FUNCTIONS); do cargo build --bin $$function || exit 1; done
-	@exec $${CARGO_TARGET_DIR:-target}/debug/local --data $(DATA) watch --port $(WATCH_PORT)
+	@exec $(LOCAL) watch --port $(WATCH_PORT)
 
 token:
+	@$(BUILD_LOCAL) --quiet
 	@$(LOCAL) token --tenant $(TENANT) --user $(USER) --role $(ROLE)
 
 test:
@@ -76,6 +79,7 @@ check:
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/bin/sam validate --lint --template template.yaml
 
 eval:
+	@$(BUILD_LOCAL) --quiet
 	@test -n "$(DATASET)" || { echo "usage: make eval DATASET=<folder> [PORT=8080]" >&2; exit 2; }
 	@python3 tests/eval/eval.py --url http://127.0.0.1:$(PORT) --dataset $(DATASET) \
 		--token "$$($(LOCAL) token --tenant eval-$(notdir $(abspath $(DATASET))) --user eval --role editor)"
@@ -87,7 +91,7 @@ build:
 
 # Sizes of the binaries, and their resident memory once warm where they can run on this machine.
 footprint:
-	@cargo build --quiet --package local
+	@$(BUILD_LOCAL) --quiet
 	@python3 scripts/footprint.py $(FUNCTIONS)
 
 deploy:
