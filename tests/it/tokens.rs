@@ -48,11 +48,10 @@ async fn a_token_that_does_not_hold_is_401_whatever_it_says() {
         format!("{}.{}.{}", parts[0], encode(&payload), parts[2]),
         format!("{}.{}.{}", encode(&json!({ "alg": "EdDSA", "kid": "unknown" })), parts[1], parts[2]),
         format!("{}.{}.{}", encode(&json!({ "alg": "EdDSA", "kid": ["local"] })), parts[1], parts[2]),
-        "x".repeat(1_000_000),
         good.token(&claims("acme"), now - time::Duration::days(31)).unwrap(),
         stranger.token(&claims("acme"), now).unwrap(),
     ];
-    for token in hostile.iter().filter(|token| token.len() < 50_000) {
+    for token in &hostile {
         let answer = app.bearer(token).get("/users/me").await;
         assert_eq!(answer.status, 401, "{token}: {}", answer.body);
         assert!(!answer.body.to_string().contains("signature"), "the reason is for the log only");
