@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 /// An embedded DynamoDB that the AWS SDK reaches over HTTP, as it reaches the real one.
 #[derive(Debug)]
-pub(crate) struct EmbeddedDynamoDb {
+pub struct EmbeddedDynamoDb {
     port: u16,
     stop: Arc<Notify>,
     server: JoinHandle<Result<(), String>>,
@@ -16,7 +16,7 @@ pub(crate) struct EmbeddedDynamoDb {
 
 impl EmbeddedDynamoDb {
     /// Opens the tables in `file` and serves them on a free port.
-    pub(crate) async fn start(file: &Path) -> Result<Self, String> {
+    pub async fn start(file: &Path) -> Result<Self, String> {
         let path = file.to_str().ok_or("the path of the data folder is not UTF-8")?;
         let database = dynoxide::Database::new(path).map_err(|error| format!("{path}: {error}"))?;
         let text = |error: std::io::Error| error.to_string();
@@ -30,12 +30,13 @@ impl EmbeddedDynamoDb {
         Ok(Self { port, stop, server })
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it is.
+    pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Lets running requests finish and closes the file.
-    pub(crate) async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.notify_one();
         match tokio::time::timeout(std::time::Duration::from_secs(2), self.server).await {
             Ok(Ok(Ok(()))) => {}

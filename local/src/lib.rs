@@ -13,6 +13,7 @@ mod server;
 mod settings;
 pub mod watch;
 
+pub use dynamodb::EmbeddedDynamoDb;
 pub use folder::DataFolder;
 pub use issuer::{Issuer, TokenClaims};
 pub use server::{Running, StartError, start};

@@ -33,11 +33,12 @@ pub struct Running {
     address: SocketAddr,
     variables: Variables,
     issuer: Arc<Issuer>,
+    router: Router,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
-    queue: JoinHandle<()>,
-    redis: RedisServer,
-    dynamodb: EmbeddedDynamoDb,
+    queue: Option<JoinHandle<()>>,
+    redis: Option<RedisServer>,
+    dynamodb: Option<EmbeddedDynamoDb>,
 }
 
 /// The installation could not be started.
@@ -84,11 +85,17 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         .await
         .map_err(|error| StartError::Part(format!("port {}: {error}", settings.port)))?;
     let address = listener.local_addr()?;
-    let dynamodb = EmbeddedDynamoDb::start(&settings.data.database()).await.map_err(StartError::Part)?;
-    let redis = RedisServer::start().await?;
+    let dynamodb = match settings.variables.optional_text("DYNAMODB_ENDPOINT") {
+        Some(_) => None,
+        None => Some(EmbeddedDynamoDb::start(&settings.data.database()).await.map_err(StartError::Part)?),
+    };
+    let redis = match settings.variables.optional_text("REDIS_URL") {
+        Some(_) => None,
+        None => Some(RedisServer::start().await?),
+    };
     let issuer = Arc::new(Issuer::open(&settings.data)?);
 
-    let variables = local_variables(settings, address, &dynamodb, &redis);
+    let variables = local_variables(settings, address, dynamodb.as_ref(), redis.as_ref());
     let builder = Builder::new(variables.clone()).await;
     let embedder = embedder(settings, &builder).await?;
     let tables_at = builder.dynamodb()?;
@@ -104,16 +111,22 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         }
         Role::Services { functions_port } => (embeddings::router(embedder), watch::worker(*functions_port)?),
     };
-    let announcements = settings.data.objects().join(ANNOUNCEMENTS_FOLDER);
-    let queue = tokio::spawn(Queue::open(announcements, worker)?.run());
+    // Objects that lie elsewhere are announced elsewhere.
+    let announced_here = variables.optional_text("BLOBS_URL") == Some(&own_objects(settings));
+    let queue = if settings.workers && announced_here {
+        let announcements = settings.data.objects().join(ANNOUNCEMENTS_FOLDER);
+        Some(tokio::spawn(Queue::open(announcements, worker)?.run()))
+    } else {
+        None
+    };
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let service = boundary(router.merge(jwks));
+    let service = boundary(router.clone().merge(jwks));
     let server = axum::serve(listener, service).with_graceful_shutdown(async {
         let _ = stopped.await;
     });
     let server = tokio::spawn(async move { server.await });
-    Ok(Running { address, variables, issuer, stop, server, queue, redis, dynamodb })
+    Ok(Running { address, variables, issuer, router, stop, server, queue, redis, dynamodb })
 }
 
 impl Running {
@@ -132,20 +145,31 @@ impl Running {
         &self.variables
     }
 
-    /// The id of the `redis-server` process.
+    /// The routers of the functions, merged, as they are before the boundary is put around them.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// The id of the `redis-server` process, if the installation has one of its own.
     pub fn redis_process(&self) -> Option<u32> {
-        self.redis.process_id()
+        self.redis.as_ref()?.process_id()
     }
 
     /// Stops everything that was started. What is stored stays.
     pub async fn stop(self) {
-        self.queue.abort();
+        if let Some(queue) = self.queue {
+            queue.abort();
+        }
         let _ = self.stop.send(());
         if tokio::time::timeout(STOP_LIMIT, self.server).await.is_err() {
             tracing::info!("open streams were cut");
         }
-        self.redis.stop().await;
-        self.dynamodb.stop().await;
+        if let Some(redis) = self.redis {
+            redis.stop().await;
+        }
+        if let Some(dynamodb) = self.dynamodb {
+            dynamodb.stop().await;
+        }
     }
 }
 
@@ -153,16 +177,16 @@ impl Running {
 fn local_variables(
     settings: &Settings,
     address: SocketAddr,
-    dynamodb: &EmbeddedDynamoDb,
-    redis: &RedisServer,
+    dynamodb: Option<&EmbeddedDynamoDb>,
+    redis: Option<&RedisServer>,
 ) -> Variables {
     let defaults = Variables::from_pairs([
-        ("DYNAMODB_ENDPOINT", dynamodb.url()),
+        ("DYNAMODB_ENDPOINT", dynamodb.map(EmbeddedDynamoDb::url).unwrap_or_default()),
         // A vector search here looks at every vector of a collection.
         ("DYNAMODB_ATTEMPT_TIMEOUT_MS", "30000".to_owned()),
         ("DYNAMODB_OPERATION_TIMEOUT_MS", "60000".to_owned()),
-        ("REDIS_URL", redis.url()),
-        ("BLOBS_URL", format!("file://{}", settings.data.objects().display())),
+        ("REDIS_URL", redis.map(RedisServer::url).unwrap_or_default()),
+        ("BLOBS_URL", own_objects(settings)),
         ("JWT_ISSUER", issuer::ISSUER.to_owned()),
         ("JWT_AUDIENCE", issuer::AUDIENCE.to_owned()),
         ("JWKS_URL", format!("http://{address}/.well-known/jwks.json")),
@@ -179,6 +203,10 @@ fn local_variables(
         EmbedderChoice::Configured => Variables::default(),
     };
     embedding.or(&settings.variables).or(&defaults)
+}
+
+fn own_objects(settings: &Settings) -> String {
+    format!("file://{}", settings.data.objects().display())
 }
 
 async fn embedder(settings: &Settings, builder: &Builder) -> Result<Arc<dyn Embedder>, StartError> {

@@ -13,8 +13,12 @@ pub struct Settings {
     pub port: u16,
     /// Who turns text into vectors.
     pub embedder: EmbedderChoice,
-    /// Variables that win over the local ones, such as `LOG_LEVEL`.
+    /// Variables that win over the local ones, such as `LOG_LEVEL`. With `REDIS_URL` or `DYNAMODB_ENDPOINT` the
+    /// installation uses that one and starts none of its own.
     pub variables: Variables,
+    /// Whether this process works documents off. Of those that share a data folder only one may: each would deliver
+    /// every announcement.
+    pub workers: bool,
 }
 
 /// Who turns text into vectors.
@@ -43,6 +47,6 @@ impl Settings {
                 });
             }
         };
-        Ok(Self { data, port, embedder, variables })
+        Ok(Self { data, port, embedder, variables, workers: true })
     }
 }

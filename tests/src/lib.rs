@@ -76,6 +76,7 @@ impl TestApp {
             port: 0,
             embedder,
             variables: Variables::from_pairs(variables),
+            workers: true,
         };
         let running = local::start(&settings).await.expect("the installation starts");
         Self { running, http: reqwest::Client::new(), folder }
