@@ -11,81 +11,64 @@
 
 pub mod data;
 mod sse;
-
-use std::time::{Duration, Instant};
+mod user;
 
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
-use reqwest::{Method, Response, StatusCode};
-use serde_json::Value;
 use shared::config::Variables;
 use shared::tenancy::Role;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
 pub use sse::{Event, events};
+pub use user::{Answer, User};
 
-/// The longest that a document of a test may take.
-const READY_LIMIT: Duration = Duration::from_mins(2);
+/// Vectors without weights.
+const HASHING: [(&str, &str); 2] = [("EMBEDDER", "hashing"), ("EMBEDDING_DIMENSIONS", "384")];
 
 /// A local installation.
 pub struct TestApp {
     running: Running,
     http: reqwest::Client,
     folder: TempDir,
-}
-
-/// An answer, read.
-#[derive(Debug)]
-pub struct Answer {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers.
-    pub headers: http::HeaderMap,
-    /// Its body; `null` if there is none.
-    pub body: Value,
-}
-
-impl Answer {
-    /// The answer, which must have this status.
-    #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{}", self.body);
-        self
-    }
+    variables: Variables,
 }
 
 impl TestApp {
     /// An installation with the hashing embedder and an empty folder.
     pub async fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), EmbedderChoice::Configured).await
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further variables, which win. With a `REDIS_URL` or a `DYNAMODB_ENDPOINT` it starts no such part of
+    /// its own.
+    pub async fn start_with(variables: &[(&str, &str)]) -> Self {
+        let variables = Variables::from_pairs(variables.iter().copied()).or(&Variables::from_pairs(HASHING));
+        Self::start_in(tempfile::tempdir().unwrap(), EmbedderChoice::Configured, variables).await
     }
 
     /// An installation with the default embedder, or `None` where its weights are not on this machine.
     pub async fn start_with_minilm() -> Option<Self> {
         let weights = data::weights()?;
-        Some(Self::start_in(tempfile::tempdir().unwrap(), EmbedderChoice::Minilm(weights)).await)
+        let folder = tempfile::tempdir().unwrap();
+        Some(Self::start_in(folder, EmbedderChoice::Minilm(weights), Variables::default()).await)
     }
 
-    async fn start_in(folder: TempDir, embedder: EmbedderChoice) -> Self {
-        let mut variables = Vec::new();
-        if embedder == EmbedderChoice::Configured {
-            variables.extend([("EMBEDDER", "hashing"), ("EMBEDDING_DIMENSIONS", "384")]);
-        }
+    async fn start_in(folder: TempDir, embedder: EmbedderChoice, variables: Variables) -> Self {
         let settings = Settings {
             data: DataFolder::open(folder.path()).unwrap(),
             port: 0,
             embedder,
-            variables: Variables::from_pairs(variables),
+            variables: variables.clone(),
             workers: true,
         };
         let running = local::start(&settings).await.expect("the installation starts");
-        Self { running, http: reqwest::Client::new(), folder }
+        Self { running, http: reqwest::Client::new(), folder, variables }
     }
 
     /// Stops everything and starts it again over the same folder.
     pub async fn restart(self) -> Self {
         self.running.stop().await;
-        Self::start_in(self.folder, EmbedderChoice::Configured).await
+        Self::start_in(self.folder, EmbedderChoice::Configured, self.variables).await
     }
 
     /// Stops everything.
@@ -98,6 +81,16 @@ impl TestApp {
         &self.running
     }
 
+    /// Where its Redis is.
+    pub fn redis_url(&self) -> &str {
+        self.running.variables().optional_text("REDIS_URL").expect("local names the cache")
+    }
+
+    /// Where its database is.
+    pub fn dynamodb_endpoint(&self) -> &str {
+        self.running.variables().optional_text("DYNAMODB_ENDPOINT").expect("local names the database")
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
@@ -107,7 +100,7 @@ impl TestApp {
     pub fn user(&self, tenant: &str, user: &str, role: Role) -> User<'_> {
         let claims = TokenClaims { tenant: tenant.parse().unwrap(), user: user.parse().unwrap(), role };
         let token = self.running.issuer().token(&claims, OffsetDateTime::now_utc()).unwrap();
-        User { app: self, token: Some(token) }
+        self.bearer(&token)
     }
 
     /// The usual editor of the usual tenant.
@@ -117,124 +110,11 @@ impl TestApp {
 
     /// Someone without a token.
     pub fn nobody(&self) -> User<'_> {
-        User { app: self, token: None }
+        User::new(&self.http, self.running.url(), None)
     }
 
     /// Someone with this token.
     pub fn bearer(&self, token: &str) -> User<'_> {
-        User { app: self, token: Some(token.to_owned()) }
+        User::new(&self.http, self.running.url(), Some(token.to_owned()))
     }
-}
-
-/// Someone who speaks to an installation.
-pub struct User<'a> {
-    app: &'a TestApp,
-    token: Option<String>,
-}
-
-impl User<'_> {
-    /// Sends a request as it is.
-    pub async fn send(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Response {
-        let url = format!("{}{path}", self.app.running.url());
-        let mut request = self.app.http.request(method, url);
-        if !kind.is_empty() {
-            request = request.header("content-type", kind).body(body);
-        }
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
-        request.send().await.expect("the server answers")
-    }
-
-    /// Sends a request with a JSON body, or without a body for `null`.
-    pub async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
-        let (kind, body) =
-            if body.is_null() { ("", Vec::new()) } else { ("application/json", body.to_string().into_bytes()) };
-        read(self.send(method, path, kind, body).await).await
-    }
-
-    /// `GET`.
-    pub async fn get(&self, path: &str) -> Answer {
-        self.call(Method::GET, path, &Value::Null).await
-    }
-
-    /// `POST`.
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.call(Method::POST, path, &body).await
-    }
-
-    /// `DELETE`.
-    pub async fn delete(&self, path: &str) -> Answer {
-        self.call(Method::DELETE, path, &Value::Null).await
-    }
-
-    /// Uploads a file with further fields.
-    pub async fn upload_with(&self, filename: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Answer {
-        const BOUNDARY: &str = "b0undary-of-the-tests";
-        let mut body = Vec::new();
-        for (name, value) in fields {
-            let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-            body.extend_from_slice(head.as_bytes());
-        }
-        let head = format!(
-            "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{filename}\"\r\n\
-             content-type: application/octet-stream\r\n\r\n"
-        );
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(bytes);
-        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
-        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-        read(self.send(Method::POST, "/documents/upload", &kind, body).await).await
-    }
-
-    /// Uploads a file and returns the id of its document.
-    pub async fn upload(&self, filename: &str, bytes: impl AsRef<[u8]>) -> String {
-        let answer = self.upload_with(filename, bytes.as_ref(), &[]).await.expect(202);
-        answer.body["document"]["id"].as_str().unwrap().to_owned()
-    }
-
-    /// The document once a worker is done with it, `ready` or `failed`.
-    pub async fn worked_off(&self, id: &str) -> Value {
-        let started = Instant::now();
-        loop {
-            let document = self.get(&format!("/documents/{id}")).await.expect(200).body;
-            if document["status"] == "ready" || document["status"] == "failed" {
-                return document;
-            }
-            assert!(started.elapsed() < READY_LIMIT, "not ready in time: {document}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Uploads a file that must become `ready`.
-    pub async fn ready(&self, filename: &str, bytes: impl AsRef<[u8]>) -> Value {
-        let document = self.worked_off(&self.upload(filename, bytes).await).await;
-        assert_eq!(document["status"], "ready", "{document}");
-        document
-    }
-
-    /// The passages that a query finds.
-    pub async fn search(&self, query: &str) -> Vec<Value> {
-        let answer = self.post("/search", serde_json::json!({ "query": query })).await.expect(200);
-        answer.body["data"].as_array().unwrap().clone()
-    }
-
-    /// All passages of a document.
-    pub async fn chunks(&self, id: &str) -> Vec<Value> {
-        let (mut chunks, mut cursor) = (Vec::new(), String::new());
-        loop {
-            let page = self.get(&format!("/documents/{id}/chunks?limit=100{cursor}")).await.expect(200).body;
-            chunks.extend(page["data"].as_array().unwrap().iter().cloned());
-            match page["next_cursor"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => return chunks,
-            }
-        }
-    }
-}
-
-async fn read(response: Response) -> Answer {
-    let (status, headers) = (response.status(), response.headers().clone());
-    let bytes = response.bytes().await.unwrap();
-    Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
 }

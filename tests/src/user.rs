@@ -1,0 +1,149 @@
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, Response, StatusCode};
+use serde_json::Value;
+
+/// The longest that a document of a test may take.
+const READY_LIMIT: Duration = Duration::from_mins(2);
+
+/// Someone who speaks to an installation.
+pub struct User<'a> {
+    http: &'a reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: http::HeaderMap,
+    /// Its body; `null` if there is none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The answer, which must have this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self
+    }
+}
+
+impl<'a> User<'a> {
+    pub(crate) fn new(http: &'a reqwest::Client, url: String, token: Option<String>) -> Self {
+        Self { http, url, token }
+    }
+
+    /// The same person at another address: an [`crate::Instance`] over the same data folder takes the same tokens.
+    pub fn at(&self, url: &str) -> User<'a> {
+        Self::new(self.http, url.to_owned(), self.token.clone())
+    }
+
+    /// Sends a request as it is.
+    pub async fn send(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Response {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if !kind.is_empty() {
+            request = request.header("content-type", kind).body(body);
+        }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.expect("the server answers")
+    }
+
+    /// Sends a request with a JSON body, or without a body for `null`.
+    pub async fn call(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let (kind, body) =
+            if body.is_null() { ("", Vec::new()) } else { ("application/json", body.to_string().into_bytes()) };
+        read(self.send(method, path, kind, body).await).await
+    }
+
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, &Value::Null).await
+    }
+
+    /// `POST`.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, &body).await
+    }
+
+    /// `DELETE`.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, &Value::Null).await
+    }
+
+    /// Uploads a file with further fields.
+    pub async fn upload_with(&self, filename: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Answer {
+        const BOUNDARY: &str = "b0undary-of-the-tests";
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            body.extend_from_slice(head.as_bytes());
+        }
+        let head = format!(
+            "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{filename}\"\r\n\
+             content-type: application/octet-stream\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        read(self.send(Method::POST, "/documents/upload", &kind, body).await).await
+    }
+
+    /// Uploads a file and returns the id of its document.
+    pub async fn upload(&self, filename: &str, bytes: impl AsRef<[u8]>) -> String {
+        let answer = self.upload_with(filename, bytes.as_ref(), &[]).await.expect(202);
+        answer.body["document"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The document once a worker is done with it, `ready` or `failed`.
+    pub async fn worked_off(&self, id: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let document = self.get(&format!("/documents/{id}")).await.expect(200).body;
+            if document["status"] == "ready" || document["status"] == "failed" {
+                return document;
+            }
+            assert!(started.elapsed() < READY_LIMIT, "not ready in time: {document}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Uploads a file that must become `ready`.
+    pub async fn ready(&self, filename: &str, bytes: impl AsRef<[u8]>) -> Value {
+        let document = self.worked_off(&self.upload(filename, bytes).await).await;
+        assert_eq!(document["status"], "ready", "{document}");
+        document
+    }
+
+    /// The passages that a query finds.
+    pub async fn search(&self, query: &str) -> Vec<Value> {
+        let answer = self.post("/search", serde_json::json!({ "query": query })).await.expect(200);
+        answer.body["data"].as_array().unwrap().clone()
+    }
+
+    /// All passages of a document.
+    pub async fn chunks(&self, id: &str) -> Vec<Value> {
+        let (mut chunks, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("/documents/{id}/chunks?limit=100{cursor}")).await.expect(200).body;
+            chunks.extend(page["data"].as_array().unwrap().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return chunks,
+            }
+        }
+    }
+}
+
+async fn read(response: Response) -> Answer {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let bytes = response.bytes().await.unwrap();
+    Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+}
