@@ -8,6 +8,7 @@ mod errors;
 mod events;
 mod faults;
 mod flow;
+mod infrastructure;
 mod ingestion;
 mod isolation;
 mod minilm;

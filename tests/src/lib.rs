@@ -9,7 +9,13 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+mod cluster;
 pub mod data;
+mod instance;
+mod monitor;
+mod process;
+mod proxy;
+mod redis;
 mod sse;
 mod user;
 
@@ -19,6 +25,11 @@ use shared::tenancy::Role;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
+pub use cluster::RedisCluster;
+pub use instance::Instance;
+pub use monitor::Monitor;
+pub use proxy::Proxy;
+pub use redis::RedisProcess;
 pub use sse::{Event, events};
 pub use user::{Answer, User};
 

@@ -1,0 +1,62 @@
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::HASHING;
+use crate::process::signal;
+
+/// The longest that an instance may take to listen.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A process of its own that serves the API and works nothing off, as one of several Lambda environments. It ends with
+/// this value.
+pub struct Instance {
+    process: Child,
+    url: String,
+}
+
+impl Instance {
+    /// Starts the program `instance`, which tests name by `env!("CARGO_BIN_EXE_instance")`. The variables, which win over
+    /// those of this process, must hold `REDIS_URL` and `DYNAMODB_ENDPOINT`. With the data folder of a
+    /// [`crate::TestApp`] it takes that one's tokens and its objects.
+    pub async fn start(binary: &str, data: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut process = Command::new(binary)
+            .arg(data)
+            .envs(HASHING)
+            .envs(variables.iter().copied())
+            // Kept open as long as the instance is to run, so that it ends even if the test is killed.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the instance starts");
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = tokio::time::timeout(START_LIMIT, lines.next_line()).await.expect("the instance listens in time");
+        let line = line.unwrap().expect("the instance says why on standard error");
+        let url = line.strip_prefix("listening ").expect("the first line names the address").to_owned();
+        Self { process, url }
+    }
+
+    /// Where its API is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id().expect("the instance runs")
+    }
+
+    /// Freezes it, as Lambda does between requests.
+    pub fn stop(&self) {
+        signal(self.pid(), "STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        signal(self.pid(), "CONT");
+    }
+}
