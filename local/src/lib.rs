@@ -6,6 +6,7 @@ mod embeddings;
 mod folder;
 mod issuer;
 mod minilm;
+mod peer;
 mod port;
 mod queue;
 mod redis;

@@ -3,8 +3,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::routing::get;
+use axum::{Router, middleware};
 use shared::chunks::Chunks;
 use shared::clients::{ANNOUNCEMENTS_FOLDER, Builder, ClientError, Clients};
 use shared::collections::Collections;
@@ -13,6 +13,8 @@ use shared::documents::Documents;
 use shared::embed::Embedder;
 use shared::http::{Json, boundary};
 use shared::tables;
+use shared::tenants::Tenants;
+use shared::users::Users;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -23,7 +25,7 @@ use crate::minilm::{self, MiniLm, ModelError};
 use crate::queue::{Queue, Worker};
 use crate::redis::RedisServer;
 use crate::settings::{EmbedderChoice, Settings};
-use crate::{embeddings, watch};
+use crate::{embeddings, peer, watch};
 
 /// How long open streams may hold up the end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -121,7 +123,10 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     };
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let service = boundary(router.clone().merge(jwks));
+    let hops = settings.variables.number("TRUSTED_PROXY_HOPS", 0, 0..=10)?;
+    let noted = middleware::from_fn_with_state(usize::try_from(hops).unwrap_or(0), peer::note);
+    let service = boundary(router.clone().merge(jwks)).layer(noted);
+    let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async {
         let _ = stopped.await;
     });
@@ -234,8 +239,8 @@ async fn check_dimensions(dynamodb: &shared::clients::DynamoDb, dimensions: usiz
 
 /// The routers of all functions, and the worker's state.
 async fn api(builder: &Builder, embedder: Arc<dyn Embedder>) -> Result<(Router, ingest::State), StartError> {
-    let (dynamodb, blobs, verifier) = (builder.dynamodb()?, builder.blobs()?, builder.verifier()?);
-    let redis = builder.redis().await?;
+    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis().await?, builder.blobs()?);
+    let door = builder.door(&dynamodb, &redis)?;
     let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
@@ -244,26 +249,31 @@ async fn api(builder: &Builder, embedder: Arc<dyn Embedder>) -> Result<(Router, 
     let router = Router::new()
         .merge(health::router(health::State { dynamodb: dynamodb.clone(), redis: redis.clone(), blobs: blobs.clone() }))
         .merge(documents::router(documents::State {
-            verifier: verifier.clone(),
+            door: door.clone(),
             documents: documents.clone(),
             collections: collections.clone(),
             chunks: chunks.clone(),
             blobs: blobs.clone(),
         }))
         .merge(upload::router(upload::State {
-            verifier: verifier.clone(),
+            door: door.clone(),
             documents: documents.clone(),
             collections: collections.clone(),
             blobs: blobs.clone(),
         }))
-        .merge(search::router(search::State { verifier: verifier.clone(), retriever: retriever.clone() }))
+        .merge(search::router(search::State { door: door.clone(), retriever: retriever.clone() }))
         .merge(chat::router(chat::State {
-            verifier: verifier.clone(),
+            door: door.clone(),
             collections: collections.clone(),
             retriever,
             conversations: chat::Conversations::new(&dynamodb),
         }))
-        .merge(users::router(users::State { verifier, collections }));
-    let config = ingest::Config::from_variables(builder.variables())?;
-    Ok((router, ingest::State { documents, chunks, blobs, embedder, config }))
+        .merge(users::router(users::State {
+            door,
+            collections,
+            tenants: Tenants::new(&dynamodb),
+            users: Users::new(&dynamodb),
+        }));
+    let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
+    Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, config }))
 }

@@ -13,7 +13,8 @@ pub struct Settings {
     pub port: u16,
     /// Who turns text into vectors.
     pub embedder: EmbedderChoice,
-    /// Variables that win over the local ones, such as `LOG_LEVEL`. With `REDIS_URL` or `DYNAMODB_ENDPOINT` the
+    /// Variables that win over the local ones, such as `LOG_LEVEL`. `TRUSTED_PROXY_HOPS` is the number of proxies in front,
+    /// each of which adds to `X-Forwarded-For` (0). With `REDIS_URL` or `DYNAMODB_ENDPOINT` the
     /// installation uses that one and starts none of its own.
     pub variables: Variables,
     /// Whether this process works documents off. Of those that share a data folder only one may: each would deliver

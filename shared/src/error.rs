@@ -55,6 +55,14 @@ pub enum Error {
         /// The types the route takes.
         expected: &'static str,
     },
+    /// More requests than a limit allows.
+    #[error("rate limited by {}", violated.join(", "))]
+    RateLimited {
+        /// The policies that were violated.
+        violated: Vec<&'static str>,
+        /// When there is room again.
+        retry_after: Duration,
+    },
     /// A dependency is away or overloaded; trying again may help.
     #[error("unavailable: {context}")]
     Unavailable {
@@ -72,6 +80,11 @@ impl Error {
     /// One invalid field.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(pointer, detail)])
+    }
+
+    /// A body of more than so many bytes.
+    pub fn body_too_large(most: usize) -> Self {
+        Self::TooLarge(format!("The body may have {} kB.", most / 1024))
     }
 
     /// A dependency that is away for now.

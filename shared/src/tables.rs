@@ -36,6 +36,21 @@ impl Key {
         Self { pk: "HEALTH".to_owned(), sk: "HEALTH".to_owned() }
     }
 
+    /// What is known of a tenant.
+    pub fn tenant(tenant: &TenantId) -> Self {
+        Self { pk: partition(tenant), sk: TENANT.to_owned() }
+    }
+
+    /// What is kept of a user.
+    pub fn user(tenant: &TenantId, user: &UserId) -> Self {
+        Self { pk: partition(tenant), sk: format!("{USER}{user}") }
+    }
+
+    /// The mark of changes that the cache could not be told of.
+    pub fn mark(tenant: &TenantId) -> Self {
+        Self { pk: partition(tenant), sk: "MARK".to_owned() }
+    }
+
     /// A collection.
     pub fn collection(tenant: &TenantId, id: &CollectionId) -> Self {
         Self { pk: partition(tenant), sk: format!("{COLLECTION}{id}") }
@@ -72,6 +87,10 @@ impl Key {
     }
 }
 
+/// The sort key of a tenant.
+pub const TENANT: &str = "TENANT";
+/// What the sort keys of users begin with.
+pub const USER: &str = "USER#";
 /// What the sort keys of collections begin with.
 pub const COLLECTION: &str = "COLLECTION#";
 /// What the sort keys of documents begin with.

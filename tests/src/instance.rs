@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::HASHING;
+use crate::DEFAULTS;
 use crate::process::signal;
 
 /// The longest that an instance may take to listen.
@@ -25,7 +25,7 @@ impl Instance {
     pub async fn start(binary: &str, data: &Path, variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(binary)
             .arg(data)
-            .envs(HASHING)
+            .envs(DEFAULTS)
             .envs(variables.iter().copied())
             // Kept open as long as the instance is to run, so that it ends even if the test is killed.
             .stdin(Stdio::piped())

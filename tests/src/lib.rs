@@ -33,8 +33,14 @@ pub use redis::RedisProcess;
 pub use sse::{Event, events};
 pub use user::{Answer, User};
 
-/// Vectors without weights.
-const HASHING: [(&str, &str); 2] = [("EMBEDDER", "hashing"), ("EMBEDDING_DIMENSIONS", "384")];
+/// Vectors without weights, and limits that no test reaches unless it means to.
+const DEFAULTS: [(&str, &str); 5] = [
+    ("EMBEDDER", "hashing"),
+    ("EMBEDDING_DIMENSIONS", "384"),
+    ("LIMIT_USER_PER_MINUTE", "1000000"),
+    ("LIMIT_TENANT_PER_HOUR", "10000000"),
+    ("LIMIT_IP_PER_MINUTE", "1000000"),
+];
 
 /// A local installation.
 pub struct TestApp {
@@ -53,7 +59,7 @@ impl TestApp {
     /// The same with further variables, which win. With a `REDIS_URL` or a `DYNAMODB_ENDPOINT` it starts no such part of
     /// its own.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
-        let variables = Variables::from_pairs(variables.iter().copied()).or(&Variables::from_pairs(HASHING));
+        let variables = Variables::from_pairs(variables.iter().copied()).or(&Variables::from_pairs(DEFAULTS));
         Self::start_in(tempfile::tempdir().unwrap(), EmbedderChoice::Configured, variables).await
     }
 
@@ -61,7 +67,7 @@ impl TestApp {
     pub async fn start_with_minilm() -> Option<Self> {
         let weights = data::weights()?;
         let folder = tempfile::tempdir().unwrap();
-        Some(Self::start_in(folder, EmbedderChoice::Minilm(weights), Variables::default()).await)
+        Some(Self::start_in(folder, EmbedderChoice::Minilm(weights), Variables::from_pairs(DEFAULTS)).await)
     }
 
     async fn start_in(folder: TempDir, embedder: EmbedderChoice, variables: Variables) -> Self {

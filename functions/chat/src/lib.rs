@@ -8,19 +8,18 @@ mod request;
 mod run;
 
 use axum::Router;
-use axum::extract::FromRef;
-use axum::routing::{get, post};
-use shared::auth::TokenVerifier;
+use axum::routing::{delete, get, post};
 use shared::collections::Collections;
+use shared::door::Door;
 use shared::retrieval::Retriever;
 
 pub use conversations::Conversations;
 
 /// What the routes need.
-#[derive(Clone, FromRef)]
+#[derive(Clone)]
 pub struct State {
-    /// Verifies the bearer token of each request.
-    pub verifier: TokenVerifier,
+    /// What each request passes first.
+    pub door: Door,
     /// The collections a question may be put to.
     pub collections: Collections,
     /// Finds the passages that answers are made of.
@@ -31,9 +30,11 @@ pub struct State {
 
 /// `/chat` and `/conversations`.
 pub fn router(state: State) -> Router {
+    let counts = || state.door.counts();
     Router::new()
-        .route("/chat", post(request::chat))
-        .route("/conversations", get(history::list))
-        .route("/conversations/{id}", get(history::read).delete(history::delete))
+        .route("/chat", post(request::chat).route_layer(state.door.spends(1)))
+        .route("/conversations", get(history::list).route_layer(counts()))
+        .route("/conversations/{id}", get(history::read).route_layer(counts()))
+        .route("/conversations/{id}", delete(history::delete).route_layer(counts()))
         .with_state(state)
 }

@@ -9,10 +9,11 @@ use shared::{http, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, blobs, verifier) = (builder.dynamodb()?, builder.blobs()?, builder.verifier()?);
-    Clients { dynamodb: Some(&dynamodb), verifier: Some(&verifier), ..Clients::default() }.warm().await;
+    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis().await?, builder.blobs()?);
+    let door = builder.door(&dynamodb, &redis)?;
+    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
     let state = documents::State {
-        verifier,
+        door,
         documents: Documents::new(&dynamodb),
         collections: Collections::new(&dynamodb),
         chunks: Chunks::new(&dynamodb),

@@ -15,6 +15,7 @@ use shared::chunks::Chunks;
 use shared::clients::Blobs;
 use shared::config::{ConfigError, Variables};
 use shared::documents::Documents;
+use shared::door::Epochs;
 use shared::embed::Embedder;
 
 /// What the worker needs.
@@ -28,6 +29,8 @@ pub struct State {
     pub blobs: Blobs,
     /// Turns passages into vectors.
     pub embedder: Arc<dyn Embedder>,
+    /// Tells the cache how a document gets on.
+    pub epochs: Epochs,
     /// How often a message is tried.
     pub config: Config,
 }

@@ -10,12 +10,13 @@ use shared::telemetry;
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let dynamodb = builder.dynamodb()?;
+    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis().await?);
     let state = ingest::State {
         documents: Documents::new(&dynamodb),
         chunks: Chunks::new(&dynamodb),
         blobs: builder.blobs()?,
         embedder: builder.embedder()?,
+        epochs: builder.epochs(&redis, &dynamodb)?,
         config: ingest::Config::from_variables(builder.variables())?,
     };
     let work = |event: LambdaEvent<SqsEvent>| async {

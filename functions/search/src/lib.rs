@@ -1,17 +1,19 @@
 //! Search over the passages of the caller's collections.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{FromRef, State as Extract};
+use axum::extract::State as Extract;
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
-use shared::auth::TokenVerifier;
+use shared::door::{Door, Scope};
 use shared::error::{Error, FieldError};
 use shared::http::Json;
 use shared::retrieval::{Mode, Passage, Retriever, SearchQuery};
 use shared::tenancy::{CollectionId, DocumentId, Principal};
 
+/// How long an answer may be served again if nothing changes.
+const KEEP: Duration = Duration::from_mins(1);
 /// The longest query, in characters.
 const MAX_QUERY: usize = 2_000;
 /// The most passages of an answer: all candidates of one vector search.
@@ -20,17 +22,18 @@ const MAX_LIMIT: usize = 100;
 const MAX_DOCUMENTS: usize = 20;
 
 /// What the route needs.
-#[derive(Clone, FromRef)]
+#[derive(Clone)]
 pub struct State {
-    /// Verifies the bearer token of each request.
-    pub verifier: TokenVerifier,
+    /// What each request passes first.
+    pub door: Door,
     /// Finds the passages.
     pub retriever: Retriever,
 }
 
 /// `POST /search`.
 pub fn router(state: State) -> Router {
-    Router::new().route("/search", post(search)).with_state(state)
+    let door = state.door.reads(Scope::Search).cached(KEEP);
+    Router::new().route("/search", post(search).route_layer(door)).with_state(state)
 }
 
 #[derive(Deserialize)]

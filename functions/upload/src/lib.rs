@@ -4,21 +4,21 @@ mod form;
 mod upload;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
-use shared::auth::TokenVerifier;
 use shared::clients::Blobs;
 use shared::collections::Collections;
 use shared::documents::Documents;
+use shared::door::{Door, Scope};
 
 /// The largest body, in bytes: with the base 64 of API Gateway it just fits the 6 MB that Lambda takes.
 const MAX_BODY: usize = 4_500_000;
 
 /// What the route needs.
-#[derive(Clone, FromRef)]
+#[derive(Clone)]
 pub struct State {
-    /// Verifies the bearer token of each request.
-    pub verifier: TokenVerifier,
+    /// What each request passes first.
+    pub door: Door,
     /// Where the document is entered.
     pub documents: Documents,
     /// The collections it may go to.
@@ -30,5 +30,6 @@ pub struct State {
 /// `POST /documents/upload`.
 pub fn router(state: State) -> Router {
     let limit = DefaultBodyLimit::max(MAX_BODY);
-    Router::new().route("/documents/upload", post(upload::upload).layer(limit)).with_state(state)
+    let door = state.door.spends(1).writes(&[Scope::Documents, Scope::Collections]);
+    Router::new().route("/documents/upload", post(upload::upload).layer(limit).route_layer(door)).with_state(state)
 }

@@ -8,15 +8,10 @@ use shared::{http, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, blobs, verifier) = (builder.dynamodb()?, builder.blobs()?, builder.verifier()?);
-    Clients { dynamodb: Some(&dynamodb), blobs: Some(&blobs), verifier: Some(&verifier), ..Clients::default() }
-        .warm()
-        .await;
-    let state = upload::State {
-        verifier,
-        documents: Documents::new(&dynamodb),
-        collections: Collections::new(&dynamodb),
-        blobs,
-    };
+    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis().await?, builder.blobs()?);
+    let door = builder.door(&dynamodb, &redis)?;
+    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: Some(&blobs) }.warm().await;
+    let state =
+        upload::State { door, documents: Documents::new(&dynamodb), collections: Collections::new(&dynamodb), blobs };
     http::run(upload::router(state)).await
 }

@@ -1,61 +1,40 @@
-//! The caller's own profile.
+//! The caller's own profile, and the tenants of the platform.
+
+mod profile;
+mod tenants;
+
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{FromRef, State as Extract};
-use axum::routing::get;
-use serde::Serialize;
-use shared::auth::TokenVerifier;
+use axum::routing::{get, patch, put};
 use shared::collections::Collections;
-use shared::error::Error;
-use shared::http::Json;
-use shared::tenancy::{CollectionId, Principal, Role, TenantId, UserId};
+use shared::door::{Door, Scope};
+use shared::tenants::Tenants;
+use shared::users::Users;
+
+/// How long an answer may be served again if nothing changes.
+const KEEP: Duration = Duration::from_mins(1);
 
 /// What the routes need.
-#[derive(Clone, FromRef)]
+#[derive(Clone)]
 pub struct State {
-    /// Verifies the bearer token of each request.
-    pub verifier: TokenVerifier,
+    /// What each request passes first.
+    pub door: Door,
     /// What the caller may read.
     pub collections: Collections,
+    /// Plans and limits.
+    pub tenants: Tenants,
+    /// What is kept of users.
+    pub users: Users,
 }
 
-/// `GET /users/me`.
+/// `/users/me` and `/tenants`.
 pub fn router(state: State) -> Router {
-    Router::new().route("/users/me", get(me)).with_state(state)
-}
-
-#[derive(Serialize)]
-struct Profile {
-    id: UserId,
-    email: Option<String>,
-    name: Option<String>,
-    role: Role,
-    permissions: &'static [&'static str],
-    collections: Vec<CollectionRole>,
-    tenant: Tenant,
-}
-
-#[derive(Serialize)]
-struct CollectionRole {
-    id: CollectionId,
-    role: Role,
-}
-
-#[derive(Serialize)]
-struct Tenant {
-    id: TenantId,
-}
-
-async fn me(Extract(state): Extract<State>, principal: Principal) -> Result<Json<Profile>, Error> {
-    let collections = state.collections.list(&principal.tenant).await?;
-    let role = principal.role;
-    Ok(Json(Profile {
-        id: principal.user,
-        email: principal.email,
-        name: principal.name,
-        role,
-        permissions: role.permissions(),
-        collections: collections.into_iter().map(|collection| CollectionRole { id: collection.id, role }).collect(),
-        tenant: Tenant { id: principal.tenant },
-    }))
+    let door = &state.door;
+    Router::new()
+        .route("/users/me", get(profile::read).route_layer(door.reads(Scope::Users).cached(KEEP).personal()))
+        .route("/users/me", patch(profile::change).route_layer(door.writes(&[Scope::Users])))
+        .route("/tenants/{id}", get(tenants::read).route_layer(door.counts()))
+        .route("/tenants/{id}", put(tenants::put).route_layer(door.counts()))
+        .with_state(state)
 }

@@ -2,13 +2,21 @@
 
 use shared::clients::{Builder, Clients};
 use shared::collections::Collections;
+use shared::tenants::Tenants;
+use shared::users::Users;
 use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, verifier) = (builder.dynamodb()?, builder.verifier()?);
-    Clients { dynamodb: Some(&dynamodb), verifier: Some(&verifier), ..Clients::default() }.warm().await;
-    let state = users::State { verifier, collections: Collections::new(&dynamodb) };
+    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis().await?);
+    let door = builder.door(&dynamodb, &redis)?;
+    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
+    let state = users::State {
+        door,
+        collections: Collections::new(&dynamodb),
+        tenants: Tenants::new(&dynamodb),
+        users: Users::new(&dynamodb),
+    };
     http::run(users::router(state)).await
 }

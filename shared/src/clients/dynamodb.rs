@@ -4,11 +4,14 @@ use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, Region};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
 use crate::config::DynamoDbConfig;
 use crate::error::Error;
 use crate::tables::Key;
+
+/// Rounds of `BatchGetItem` for keys that a busy table left out.
+const BATCH_ROUNDS: usize = 4;
 
 /// The DynamoDB client with the names of the two tables.
 #[derive(Debug, Clone)]
@@ -60,5 +63,25 @@ impl DynamoDb {
             .send()
             .await?;
         Ok(answer.item)
+    }
+
+    /// Those of the items of the main table that exist, in no order; at most 100 keys.
+    pub async fn get_batch(&self, keys: Vec<Key>) -> Result<Vec<HashMap<String, AttributeValue>>, Error> {
+        let mut keys: Vec<_> = keys.into_iter().map(Key::attributes).collect();
+        let mut items = Vec::with_capacity(keys.len());
+        for _ in 0..BATCH_ROUNDS {
+            if keys.is_empty() {
+                return Ok(items);
+            }
+            let wanted = KeysAndAttributes::builder()
+                .set_keys(Some(keys))
+                .consistent_read(true)
+                .build()
+                .map_err(Error::internal)?;
+            let answer = self.client.batch_get_item().request_items(&self.table, wanted).send().await?;
+            items.extend(answer.responses.unwrap_or_default().into_values().flatten());
+            keys = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys).collect();
+        }
+        if keys.is_empty() { Ok(items) } else { Err(Error::unavailable("BatchGetItem left keys unprocessed")) }
     }
 }

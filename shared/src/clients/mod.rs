@@ -19,11 +19,13 @@ use aws_config::{BehaviorVersion, SdkConfig};
 pub use self::announcements::ANNOUNCEMENTS_FOLDER;
 pub use self::blobs::{BlobKey, Blobs};
 pub use self::dynamodb::DynamoDb;
-pub use self::redis::{CacheError, Redis};
+pub use self::redis::{CacheError, Redis, Script};
 use crate::auth::TokenVerifier;
 use crate::config::{
-    AuthConfig, BlobsConfig, ConfigError, DynamoDbConfig, EmbeddingConfig, RedisConfig, SearchConfig, Variables,
+    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, RedisConfig, SearchConfig,
+    Variables,
 };
+use crate::door::{Door, Epochs};
 use crate::embed::{self, Embedder};
 use crate::retrieval::Retriever;
 
@@ -88,6 +90,16 @@ impl Builder {
         TokenVerifier::new(AuthConfig::from_variables(&self.variables)?)
     }
 
+    /// The door, with its verifier.
+    pub fn door(&self, dynamodb: &DynamoDb, redis: &Redis) -> Result<Door, ClientError> {
+        Ok(Door::new(self.verifier()?, redis, dynamodb, DoorConfig::from_variables(&self.variables)?))
+    }
+
+    /// The epochs, for workers that change what is cached.
+    pub fn epochs(&self, redis: &Redis, dynamodb: &DynamoDb) -> Result<Epochs, ClientError> {
+        Ok(Epochs::new(redis, dynamodb, &DoorConfig::from_variables(&self.variables)?))
+    }
+
     /// The retriever over these clients.
     pub fn retriever(
         &self,
@@ -109,7 +121,7 @@ pub struct Clients<'a> {
     /// Warmed by asking for an object that is not there.
     pub blobs: Option<&'a Blobs>,
     /// Warmed by fetching the issuer's keys.
-    pub verifier: Option<&'a TokenVerifier>,
+    pub door: Option<&'a Door>,
 }
 
 impl Clients<'_> {
@@ -133,8 +145,8 @@ impl Clients<'_> {
                     }
                 },
                 async {
-                    if let Some(verifier) = self.verifier {
-                        verifier.warm().await;
+                    if let Some(door) = self.door {
+                        door.verifier().warm().await;
                     }
                 },
             )

@@ -3,6 +3,7 @@
 
 mod auth;
 mod blobs;
+mod door;
 mod dynamodb;
 mod embedding;
 mod redis;
@@ -12,6 +13,7 @@ mod variables;
 
 pub use auth::AuthConfig;
 pub use blobs::{BlobsConfig, BlobsLocation};
+pub use door::DoorConfig;
 pub use dynamodb::DynamoDbConfig;
 pub use embedding::{EmbedderKind, EmbeddingConfig};
 pub use redis::RedisConfig;

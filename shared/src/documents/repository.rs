@@ -3,9 +3,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem, builders::PutBuilder,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, builders::PutBuilder};
 use futures::future::try_join_all;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -21,8 +19,6 @@ use crate::tenancy::{CollectionId, DocumentId, TenantId};
 const BATCH_GET: usize = 100;
 /// Items read at a time where a filter drops most of them.
 const FILTERED_PAGE: i32 = 200;
-/// Rounds of `BatchGetItem` for keys that a busy table left out.
-const BATCH_ROUNDS: usize = 4;
 
 /// The documents of the tenants. Each way to an item takes the tenant.
 #[derive(Debug, Clone)]
@@ -114,25 +110,8 @@ impl Documents {
     }
 
     async fn get_batch(&self, tenant: &TenantId, ids: &[DocumentId]) -> Result<Vec<Document>, Error> {
-        let mut keys: Vec<_> = ids.iter().map(|id| Key::document(tenant, *id).attributes()).collect();
-        let mut documents = Vec::with_capacity(ids.len());
-        for _ in 0..BATCH_ROUNDS {
-            let wanted = KeysAndAttributes::builder()
-                .set_keys(Some(keys))
-                .consistent_read(true)
-                .build()
-                .map_err(Error::internal)?;
-            let answer =
-                self.dynamodb.client.batch_get_item().request_items(&self.dynamodb.table, wanted).send().await?;
-            for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                documents.push(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?);
-            }
-            keys = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys).collect();
-            if keys.is_empty() {
-                return Ok(documents);
-            }
-        }
-        Err(Error::unavailable("BatchGetItem left keys unprocessed"))
+        let keys = ids.iter().map(|id| Key::document(tenant, *id)).collect();
+        Ok(serde_dynamo::aws_sdk_dynamodb_1::from_items(self.dynamodb.get_batch(keys).await?)?)
     }
 
     /// The documents, newest first.

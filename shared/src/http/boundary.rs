@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 use ulid::Ulid;
@@ -59,14 +59,10 @@ async fn observe(mut request: Request, next: Next) -> Response {
     let error = response.extensions_mut().remove::<Arc<Error>>();
     let status = response.status();
     if let Some(error) = &error {
-        response = problem_response(problem_for(error), &path, &id);
+        put_problem(&mut response, problem_for(error), &path, &id);
         add_headers(error, &mut response);
     } else if is_bare_failure(&response) {
-        let allow = response.headers_mut().remove(ALLOW);
-        response = problem_response(problem_for_status(status), &path, &id);
-        if let Some(allow) = allow {
-            response.headers_mut().insert(ALLOW, allow);
-        }
+        put_problem(&mut response, problem_for_status(status), &path, &id);
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
@@ -90,12 +86,13 @@ fn is_bare_failure(response: &Response) -> bool {
     (status.is_client_error() || status.is_server_error()) && kind.is_none_or(|kind| kind.starts_with(b"text/plain"))
 }
 
-fn problem_response(mut problem: Problem, path: &str, request_id: &str) -> Response {
+/// Makes a problem document the body; the other headers, such as limits and allowed methods, stay.
+fn put_problem(response: &mut Response, mut problem: Problem, path: &str, request_id: &str) {
     path.clone_into(&mut problem.instance);
     request_id.clone_into(&mut problem.request_id);
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
-    (status, [(CONTENT_TYPE, PROBLEM_JSON)], body).into_response()
+    *response.body_mut() = Body::from(serde_json::to_vec(&problem).unwrap_or_default());
+    response.headers_mut().remove(CONTENT_LENGTH);
+    response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
 }
 
 fn add_headers(error: &Error, response: &mut Response) {
@@ -103,8 +100,10 @@ fn add_headers(error: &Error, response: &mut Response) {
         Error::Unauthenticated(_) => {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        Error::Unavailable { retry_after, .. } => {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+        Error::Unavailable { retry_after, .. } | Error::RateLimited { retry_after, .. } => {
+            // Whole seconds, rounded up: never too early.
+            let seconds = retry_after.as_micros().div_ceil(1_000_000).max(1);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
         }
         _ => {}
     }

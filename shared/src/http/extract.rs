@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Error;
 
 /// The largest JSON body that is read, in bytes.
-const MAX_JSON: usize = 256 * 1024;
+pub const MAX_JSON: usize = 256 * 1024;
 
 /// A JSON body, in or out. On the way in, what does not fit is refused by the name of the field.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,9 +30,9 @@ where
         if !kind.eq_ignore_ascii_case("application/json") {
             return Err(Error::UnsupportedMediaType { expected: "application/json" });
         }
-        let body = Bytes::from_request(request, state).await.map_err(|_| too_large())?;
+        let body = Bytes::from_request(request, state).await.map_err(|_| Error::body_too_large(MAX_JSON))?;
         if body.len() > MAX_JSON {
-            return Err(too_large());
+            return Err(Error::body_too_large(MAX_JSON));
         }
         let mut parser = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut parser)
@@ -86,10 +86,6 @@ where
         let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Error::NotFound)?;
         text.parse().map(Self).map_err(|_| Error::NotFound)
     }
-}
-
-fn too_large() -> Error {
-    Error::TooLarge(format!("The body may have {} kB.", MAX_JSON / 1024))
 }
 
 /// A path such as `collections[1].name` as a JSON pointer (RFC 6901).

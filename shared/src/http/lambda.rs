@@ -3,8 +3,10 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
 
 use super::boundary::{RequestId, boundary};
+use super::client_ip::ClientIp;
 
 /// Serves a router as a Lambda function until the environment ends.
 pub async fn run(router: Router) -> Result<(), lambda_http::Error> {
@@ -18,14 +20,23 @@ pub async fn run_streaming(router: Router) -> Result<(), lambda_http::Error> {
 }
 
 fn on_lambda(router: Router) -> Router {
-    boundary(router).layer(middleware::from_fn(use_lambda_request_id))
+    boundary(router).layer(middleware::from_fn(use_event))
 }
 
-/// Lambda's own request id, so that our log lines stand beside the platform's.
-async fn use_lambda_request_id(mut request: Request, next: Next) -> Response {
+/// Takes from the event what a socket would tell: Lambda's own request id, so that our log lines stand beside the
+/// platform's, and the address that the gateway saw.
+async fn use_event(mut request: Request, next: Next) -> Response {
     if let Some(context) = request.lambda_context_ref() {
         let id = RequestId(context.request_id.clone());
         request.extensions_mut().insert(id);
+    }
+    let source = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => context.identity.source_ip.as_deref(),
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+        _ => None,
+    };
+    if let Some(ip) = source.and_then(|source| source.parse().ok()) {
+        request.extensions_mut().insert(ClientIp::new(ip));
     }
     next.run(request).await
 }

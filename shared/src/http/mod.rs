@@ -2,11 +2,13 @@
 //! and the functions' `main.rs` know `lambda_http`.
 
 mod boundary;
+mod client_ip;
 mod extract;
 mod lambda;
 mod problem;
 
 pub use boundary::{RequestId, boundary};
-pub use extract::{Json, PathId, Query};
+pub use client_ip::ClientIp;
+pub use extract::{Json, MAX_JSON, PathId, Query};
 pub use lambda::{run, run_streaming};
 pub use problem::{Problem, problem_for};

@@ -26,6 +26,9 @@ pub struct Problem {
     /// What was wrong with which part of the input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// The limits that were exceeded (draft-ietf-httpapi-ratelimit-headers).
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    pub violated_policies: Vec<&'static str>,
 }
 
 impl Problem {
@@ -39,6 +42,7 @@ impl Problem {
             code,
             request_id: String::new(),
             errors: Vec::new(),
+            violated_policies: Vec::new(),
         }
     }
 }
@@ -71,6 +75,16 @@ pub fn problem_for(error: &Error) -> Problem {
             "unsupported_media_type",
             format!("The content type must be {expected}."),
         ),
+        Error::RateLimited { violated, .. } => {
+            let mut problem = Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                format!("The limit of requests is reached: {}.", violated.join(", ")),
+            );
+            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+            problem.violated_policies.clone_from(violated);
+            problem
+        }
         Error::Unavailable { .. } => {
             let mut problem = Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,

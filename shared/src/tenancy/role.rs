@@ -14,6 +14,8 @@ pub enum Role {
     Admin,
     /// Also manages admins.
     Owner,
+    /// Runs the platform: also describes tenants.
+    Operator,
 }
 
 impl Role {
@@ -22,7 +24,7 @@ impl Role {
         match self {
             Self::Viewer => &["read", "search", "chat"],
             Self::Editor => &["read", "search", "chat", "write"],
-            Self::Admin | Self::Owner => &["read", "search", "chat", "write", "manage"],
+            Self::Admin | Self::Owner | Self::Operator => &["read", "search", "chat", "write", "manage"],
         }
     }
 }
@@ -36,6 +38,7 @@ impl FromStr for Role {
             "editor" => Ok(Self::Editor),
             "admin" => Ok(Self::Admin),
             "owner" => Ok(Self::Owner),
+            "operator" => Ok(Self::Operator),
             _ => Err(()),
         }
     }

@@ -1,0 +1,63 @@
+use axum::extract::State as Extract;
+use serde::{Deserialize, Serialize};
+use shared::door::{Limits, Overrides, Scope};
+use shared::error::Error;
+use shared::http::{Json, PathId};
+use shared::tenancy::{Principal, Role, TenantId};
+use shared::tenants::Tenant;
+
+use crate::State;
+
+#[derive(Serialize)]
+pub(crate) struct TenantView {
+    id: TenantId,
+    name: Option<String>,
+    plan: String,
+    /// Those that hold: the plan's, and what overrides them.
+    limits: Limits,
+}
+
+pub(crate) async fn read(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    PathId(id): PathId<TenantId>,
+) -> Result<Json<TenantView>, Error> {
+    principal.require(Role::Operator)?;
+    let tenant = state.tenants.get(&id).await?;
+    Ok(Json(view(&state, id, tenant)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PutTenant {
+    name: Option<String>,
+    plan: Option<String>,
+    #[serde(default)]
+    limits: Overrides,
+}
+
+/// Describes a tenant anew. What is left out is forgotten. It holds from the next request on.
+pub(crate) async fn put(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    PathId(id): PathId<String>,
+    Json(body): Json<PutTenant>,
+) -> Result<Json<TenantView>, Error> {
+    principal.require(Role::Operator)?;
+    let id: TenantId = id.parse().map_err(|rule| Error::field("id", format!("{rule}")))?;
+    let tenant = Tenant { name: body.name, plan: body.plan, limits: body.limits, version: 0 };
+    if let Some((field, rule)) = tenant.fault(&state.door.plans().names()) {
+        return Err(Error::field(field, rule));
+    }
+    let tenant = state.tenants.put(&id, &tenant).await?;
+    // The door tells the cache of changes in the caller's own tenant; this is another.
+    state.door.epochs().changed(&id, &[Scope::Users]).await?;
+    Ok(Json(view(&state, id, tenant)))
+}
+
+fn view(state: &State, id: TenantId, tenant: Tenant) -> TenantView {
+    let plans = state.door.plans();
+    let plan = tenant.plan.unwrap_or_else(|| plans.standard().to_owned());
+    let limits = tenant.limits.over(plans.limits(&plan));
+    TenantView { id, name: tenant.name, plan, limits }
+}

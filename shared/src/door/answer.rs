@@ -1,0 +1,191 @@
+use std::fmt;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use sha2::{Digest, Sha256};
+
+use crate::tenancy::{TenantId, UserId};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// Only the caller may keep the answer, and must ask each time whether it still holds.
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+/// A whole answer with the status 200.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// A strong entity tag (RFC 9110): the hash of the body.
+    pub(super) etag: String,
+    pub(super) content_type: String,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn new(content_type: String, body: Bytes) -> Self {
+        let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]);
+        Self { etag: format!("\"{digest}\""), content_type, body }
+    }
+
+    /// The answer as `fill.lua` stored it, and when it ends on the server's clock: `epoch expires took etag type`.
+    pub(super) fn from_stored(meta: &str, body: Bytes) -> Option<(Self, u64)> {
+        let mut parts = meta.splitn(5, ' ');
+        let expires = parts.nth(1)?.parse().ok()?;
+        let etag = parts.nth(1)?.to_owned();
+        Some((Self { etag, content_type: parts.next()?.to_owned(), body }, expires))
+    }
+
+    /// The answer to a request; 304 without a body if the caller has it already.
+    pub(super) fn response(&self, method: &Method, headers: &HeaderMap, status: &CacheStatus) -> Response {
+        let mut response = Response::new(Body::empty());
+        if *method == Method::GET && self.is_known_by(headers) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        } else {
+            *response.body_mut() = Body::from(self.body.clone());
+            if let Ok(kind) = HeaderValue::from_str(&self.content_type) {
+                response.headers_mut().insert(CONTENT_TYPE, kind);
+            }
+        }
+        if let Ok(etag) = HeaderValue::from_str(&self.etag) {
+            response.headers_mut().insert(ETAG, etag);
+        }
+        response.headers_mut().insert(CACHE_CONTROL, PRIVATE);
+        status.add_to(&mut response);
+        response
+    }
+
+    fn is_known_by(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')).any(
+            |tag| {
+                let tag = tag.trim();
+                tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag
+            },
+        )
+    }
+}
+
+/// What the cache had to do with an answer (RFC 9211).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CacheStatus {
+    /// It had it, for so much longer.
+    Hit(Duration),
+    /// It did not have it.
+    Miss { stored: bool },
+    /// What it had is from before a change.
+    Stale { stored: bool },
+    /// The caller wanted a new one.
+    Request { stored: bool },
+    /// Somebody else was computing it.
+    Collapsed,
+    /// It could not be asked.
+    Bypass,
+}
+
+impl CacheStatus {
+    /// The word it is counted by.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::Hit(_) => "hit",
+            Self::Miss { .. } | Self::Request { .. } => "miss",
+            Self::Stale { .. } => "stale",
+            Self::Collapsed => "collapsed",
+            Self::Bypass => "bypass",
+        }
+    }
+
+    pub(super) fn add_to(&self, response: &mut Response) {
+        if let Ok(value) = HeaderValue::from_str(&self.to_string()) {
+            response.headers_mut().insert(CACHE_STATUS, value);
+        }
+    }
+}
+
+impl fmt::Display for CacheStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (reason, stored) = match self {
+            Self::Hit(ttl) => return write!(f, "ragline; hit; ttl={}", ttl.as_secs()),
+            Self::Collapsed => return f.write_str("ragline; fwd=miss; collapsed"),
+            Self::Bypass => return f.write_str("ragline; fwd=bypass; detail=redis"),
+            Self::Miss { stored } => ("miss", stored),
+            Self::Stale { stored } => ("stale", stored),
+            Self::Request { stored } => ("request", stored),
+        };
+        write!(f, "ragline; fwd={reason}{}", if *stored { "; stored" } else { "" })
+    }
+}
+
+/// The key of the answers to a request, in the tenant's slot: the hash of all that the answer depends on, but for the
+/// permission set. `user` is given where the answer is personal.
+pub(super) fn key(tenant: &TenantId, user: Option<&UserId>, method: &Method, uri: &Uri, body: &[u8]) -> String {
+    let mut digest = Sha256::new();
+    let user = user.map_or("", UserId::as_str);
+    for part in [user, method.as_str(), uri.path(), uri.query().unwrap_or_default()].map(str::as_bytes) {
+        // With its length in front, so that no two requests have the same parts put together.
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    digest.update(body);
+    format!("{{{tenant}}}:answer:{}", URL_SAFE_NO_PAD.encode(&digest.finalize()[..16]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn who_has_the_answer_gets_304_and_no_body() {
+        let answer = Answer::new("application/json".to_owned(), "{}".into());
+        let status = CacheStatus::Hit(Duration::from_secs(9));
+        let ask = |headers: &HeaderMap, method| answer.response(&method, headers, &status).status().as_u16();
+        assert_eq!(ask(&tags(&answer.etag), Method::GET), 304);
+        assert_eq!(ask(&tags(&format!("\"x\", W/{}", answer.etag)), Method::GET), 304);
+        assert_eq!(ask(&tags("*"), Method::GET), 304);
+        assert_eq!(ask(&tags("\"x\""), Method::GET), 200);
+        assert_eq!(ask(&tags(&"\"x\",".repeat(1_000)), Method::GET), 200);
+        assert_eq!(ask(&HeaderMap::new(), Method::GET), 200);
+        assert_eq!(ask(&tags("*"), Method::POST), 200, "a search is not a resource");
+    }
+
+    #[test]
+    fn a_stored_answer_is_read_back() {
+        let answer = Answer::new("application/json; charset=utf-8".to_owned(), "{}".into());
+        let meta = format!("01EPOCH 1790000000000000 1500 {} {}", answer.etag, answer.content_type);
+        assert_eq!(Answer::from_stored(&meta, "{}".into()), Some((answer, 1_790_000_000_000_000)));
+        assert_eq!(Answer::from_stored("nonsense", "{}".into()), None);
+    }
+
+    #[test]
+    fn keys_differ_by_all_that_answers_depend_on() {
+        let (acme, other) = ("acme".parse().unwrap(), "other".parse().unwrap());
+        let ada: UserId = "ada".parse().unwrap();
+        let uri = |text: &str| text.parse::<Uri>().unwrap();
+        let (get, post) = (Method::GET, Method::POST);
+        let keys = [
+            key(&acme, None, &get, &uri("/documents"), b""),
+            key(&other, None, &get, &uri("/documents"), b""),
+            key(&acme, Some(&ada), &get, &uri("/documents"), b""),
+            key(&acme, None, &post, &uri("/documents"), b""),
+            key(&acme, None, &get, &uri("/documents/"), b""),
+            key(&acme, None, &get, &uri("/documents?limit=1"), b""),
+            key(&acme, None, &get, &uri("/documents?limit=2"), b""),
+            key(&acme, None, &get, &uri("/documents"), b"x"),
+        ];
+        assert_eq!(std::collections::BTreeSet::from(keys).len(), 8);
+    }
+
+    #[test]
+    fn the_status_is_what_rfc_9211_says() {
+        let text = |status: CacheStatus| status.to_string();
+        assert_eq!(text(CacheStatus::Hit(Duration::from_millis(43_900))), "ragline; hit; ttl=43");
+        assert_eq!(text(CacheStatus::Stale { stored: true }), "ragline; fwd=stale; stored");
+        assert_eq!(text(CacheStatus::Bypass), "ragline; fwd=bypass; detail=redis");
+    }
+}

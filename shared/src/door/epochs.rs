@@ -1,0 +1,125 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use ulid::Ulid;
+
+use crate::clients::{CacheError, DynamoDb, Redis, Script};
+use crate::config::DoorConfig;
+use crate::error::Error;
+use crate::metrics;
+use crate::tables::Key;
+use crate::tenancy::TenantId;
+
+/// How long epochs are kept without a change, in seconds. Losing one costs cached answers, nothing else.
+const KEEP_SECONDS: u64 = 7 * 24 * 60 * 60;
+/// The attribute of the mark's item.
+const MARK: &str = "mark";
+/// The mark of a tenant that never had one.
+const UNMARKED: &str = "-";
+
+/// What an answer is made of. A change names the scopes it touches; their cached answers are served no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Documents and their passages.
+    Documents,
+    /// Collections and how many documents they have.
+    Collections,
+    /// What a search finds.
+    Search,
+    /// Users and their tenant: profiles, permissions, plans.
+    Users,
+}
+
+impl Scope {
+    /// The name of its epoch.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Documents => "documents",
+            Self::Collections => "collections",
+            Self::Search => "search",
+            Self::Users => "users",
+        }
+    }
+}
+
+/// The key of a tenant's epochs.
+pub(super) fn epochs_key(tenant: &TenantId) -> String {
+    format!("{{{tenant}}}:epochs")
+}
+
+/// A value that was never used before. A counter would repeat itself after an eviction.
+pub(super) fn fresh() -> String {
+    Ulid::generate().to_string()
+}
+
+/// Tells the cache of changes.
+///
+/// Answers are cached under the epoch of their scope, which a reader takes before it reads the database. A writer changes
+/// the database, then replaces the epoch, then answers: from then on nothing that was computed from the old state is
+/// served.
+///
+/// If the cache cannot be told, it may hold answers that have become wrong, and may serve them when it is back. So the
+/// epochs are *trusted* for a short time only; then a reader looks for a *mark* in the database, and a new mark makes all
+/// epochs new. A writer that cannot tell the cache leaves a mark, and waits until nobody trusts the epochs from before any
+/// more. It waits only while the failure is younger than that time, and not if nobody listens where the cache should be,
+/// for then its memory is gone.
+#[derive(Clone)]
+pub struct Epochs {
+    redis: Redis,
+    dynamodb: DynamoDb,
+    trust: Duration,
+    script: Arc<Script>,
+}
+
+impl Epochs {
+    /// The epochs in this cache, with marks in this database.
+    pub fn new(redis: &Redis, dynamodb: &DynamoDb, config: &DoorConfig) -> Self {
+        Self {
+            redis: redis.clone(),
+            dynamodb: dynamodb.clone(),
+            trust: config.trust,
+            script: Arc::new(Script::new(include_str!("renew.lua"))),
+        }
+    }
+
+    /// Replaces the epochs of these scopes; an error if the cache cannot be told.
+    pub async fn renew(&self, tenant: &TenantId, scopes: &[Scope]) -> Result<(), CacheError> {
+        let mut call = self.script.call(&[epochs_key(tenant)]).arg(fresh()).arg(KEEP_SECONDS);
+        for scope in scopes {
+            call = call.arg(scope.name());
+        }
+        match call.insist::<i64>(&self.redis).await {
+            Ok(_) | Err(CacheError::NotConfigured) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes sure that no answer from before a change is served once this returns. The change is in the database.
+    pub async fn changed(&self, tenant: &TenantId, scopes: &[Scope]) -> Result<(), Error> {
+        if scopes.is_empty() {
+            return Ok(());
+        }
+        let Err(error) = self.renew(tenant, scopes).await else { return Ok(()) };
+        metrics::cache_not_told();
+        tracing::warn!(%tenant, %error, "the cache could not be told of a change");
+        self.leave_mark(tenant).await?;
+        if !error.is_refusal() {
+            let failing_for = self.redis.failing_for().unwrap_or_default();
+            tokio::time::sleep(self.trust.saturating_sub(failing_for)).await;
+        }
+        Ok(())
+    }
+
+    async fn leave_mark(&self, tenant: &TenantId) -> Result<(), Error> {
+        let mut item = Key::mark(tenant).attributes();
+        item.insert(MARK.to_owned(), AttributeValue::S(fresh()));
+        self.dynamodb.client.put_item().table_name(&self.dynamodb.table).set_item(Some(item)).send().await?;
+        Ok(())
+    }
+}
+
+/// The mark in its item.
+pub(super) fn mark(item: Option<&std::collections::HashMap<String, AttributeValue>>) -> String {
+    item.and_then(|item| item.get(MARK)?.as_s().ok()).map_or_else(|| UNMARKED.to_owned(), Clone::clone)
+}

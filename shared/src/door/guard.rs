@@ -1,0 +1,365 @@
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http_body::Body as _;
+use tower::{Layer, Service};
+
+use super::answer::{self, Answer, CacheStatus};
+use super::flight::Place;
+use super::gate::{Allowed, Cached, Decision, Denied, Wanted};
+use super::limits::{Headers, Standing};
+use super::{Door, Rule, Scope, gate};
+use crate::error::Error;
+use crate::http::{ClientIp, MAX_JSON};
+use crate::metrics;
+use crate::tenancy::Principal;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// The first wait for an answer that another environment computes; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+
+/// A layer that puts a route behind the door.
+#[derive(Clone)]
+pub struct Guard {
+    door: Door,
+    rule: Rule,
+}
+
+impl Guard {
+    pub(super) fn new(door: &Door) -> Self {
+        let rule = Rule { cost: 1, spends: false, reads: None, cached: None, personal: false, writes: &[] };
+        Self { door: door.clone(), rule }
+    }
+
+    /// The answer is made of what this scope names.
+    #[must_use]
+    pub fn reads(mut self, scope: Scope) -> Self {
+        self.rule.reads = Some(scope);
+        self
+    }
+
+    /// Answers with the status 200 may be served again for so long, to callers with the same permissions, until
+    /// something in the scope changes.
+    #[must_use]
+    pub fn cached(mut self, life: Duration) -> Self {
+        self.rule.cached = Some(life);
+        self
+    }
+
+    /// The answer is for the caller alone.
+    #[must_use]
+    pub fn personal(mut self) -> Self {
+        self.rule.personal = true;
+        self
+    }
+
+    /// The route changes what these scopes name.
+    #[must_use]
+    pub fn writes(mut self, scopes: &'static [Scope]) -> Self {
+        self.rule.writes = scopes;
+        self
+    }
+
+    /// The route spends money; see [`Door::spends`].
+    #[must_use]
+    pub fn spends(mut self, cost: u32) -> Self {
+        (self.rule.spends, self.rule.cost) = (true, cost);
+        self
+    }
+}
+
+impl<S> Layer<S> for Guard {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { guard: self.clone(), inner }
+    }
+}
+
+/// A route behind the door.
+#[derive(Clone)]
+pub struct Guarded<S> {
+    guard: Guard,
+    inner: S,
+}
+
+impl<S> Service<Request> for Guarded<S>
+where
+    S: Service<Request, Error = Infallible> + Clone + Send + 'static,
+    S::Response: IntoResponse,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The service that is ready is the one to call; its clone may not be.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let guard = self.guard.clone();
+        Box::pin(async move {
+            let run = |request| async move {
+                let Ok(response) = inner.call(request).await;
+                response.into_response()
+            };
+            Ok(guard.pass(request, run).await.unwrap_or_else(IntoResponse::into_response))
+        })
+    }
+}
+
+impl Guard {
+    async fn pass<F>(&self, mut request: Request, run: impl FnOnce(Request) -> F) -> Result<Response, Error>
+    where
+        F: Future<Output = Response>,
+    {
+        let ip = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ClientIp(ip)| *ip);
+        let principal = match self.door.0.verifier.authenticate(request.headers()).await {
+            Ok(principal) => principal,
+            Err(error) => return Ok(self.refuse_stranger(ip, error).await),
+        };
+        let (wanted, fault) = match self.wanted(&principal, &mut request).await {
+            Ok(wanted) => (wanted, None),
+            Err(fault) => (None, Some(fault)),
+        };
+        let asked =
+            gate::Request { principal: &principal, ip, cost: self.rule.cost.into(), spends: self.rule.spends, wanted };
+        let allowed = match self.door.0.gate.admit(&asked).await? {
+            Decision::Allowed(allowed) => allowed,
+            Decision::Denied(denied) => return Ok(refusal(denied)),
+        };
+        let Allowed { standings, tenant, user, cached } = allowed;
+        request.extensions_mut().insert(tenant);
+        request.extensions_mut().insert(user.apply(principal.clone()));
+        let mut response = match (&asked.wanted, fault) {
+            // It counts, or it could be tried for ever.
+            (_, Some(fault)) => fault.into_response(),
+            (None, None) => self.perform(&principal, request, run).await?,
+            (Some(wanted), None) => self.answer(&asked, wanted, cached, request, run).await?,
+        };
+        add_limits(&mut response, &standings);
+        Ok(response)
+    }
+
+    /// Counts somebody unknown against the address, so that nobody can try tokens without end.
+    async fn refuse_stranger(&self, ip: IpAddr, error: Error) -> Response {
+        match self.door.0.gate.admit_stranger(ip).await {
+            Ok(standings) => {
+                let mut response = error.into_response();
+                add_limits(&mut response, &standings);
+                response
+            }
+            Err(denied) => refusal(denied),
+        }
+    }
+
+    /// What to look for in the cache, if the route and the request allow it.
+    async fn wanted(&self, principal: &Principal, request: &mut Request) -> Result<Option<Wanted>, Error> {
+        let (Some(scope), Some(_)) = (self.rule.reads, self.rule.cached) else { return Ok(None) };
+        if !matches!(*request.method(), Method::GET | Method::POST) || has_directive(request.headers(), "no-store") {
+            return Ok(None);
+        }
+        let body = match *request.method() {
+            Method::POST => {
+                let body = std::mem::take(request.body_mut());
+                let body = to_bytes(body, MAX_JSON).await.map_err(|_| Error::body_too_large(MAX_JSON))?;
+                *request.body_mut() = Body::from(body.clone());
+                body
+            }
+            _ => Bytes::new(),
+        };
+        let user = self.rule.personal.then_some(&principal.user);
+        let key = answer::key(&principal.tenant, user, request.method(), request.uri(), &body);
+        Ok(Some(Wanted { scope, key, anew: has_directive(request.headers(), "no-cache") }))
+    }
+
+    /// Runs a route that is not cached, and tells the cache what it changed before the caller hears of it.
+    async fn perform<F>(
+        &self,
+        principal: &Principal,
+        request: Request,
+        run: impl FnOnce(Request) -> F,
+    ) -> Result<Response, Error>
+    where
+        F: Future<Output = Response>,
+    {
+        let response = run(request).await;
+        // What was refused changed nothing; what failed may have.
+        if !response.status().is_client_error() {
+            self.door.0.epochs.changed(&principal.tenant, self.rule.writes).await?;
+        }
+        Ok(response)
+    }
+
+    /// Serves a cached answer, or computes it.
+    async fn answer<F>(
+        &self,
+        asked: &gate::Request<'_>,
+        wanted: &Wanted,
+        mut cached: Cached,
+        request: Request,
+        run: impl FnOnce(Request) -> F,
+    ) -> Result<Response, Error>
+    where
+        F: Future<Output = Response>,
+    {
+        let (method, headers) = (request.method().clone(), request.headers().clone());
+        let serve = |answer: &Answer, status: &CacheStatus| {
+            metrics::cache_status(status.label());
+            answer.response(&method, &headers, status)
+        };
+        let (mut wait, give_up) = (FIRST_WAIT, Instant::now() + self.door.0.config.cache_wait);
+        loop {
+            let (epoch, set, stale, held) = match cached {
+                Cached::Hit(answer, life) => return Ok(serve(&answer, &CacheStatus::Hit(life))),
+                Cached::Unknown => {
+                    let status = CacheStatus::Bypass;
+                    return Ok(match self.compute(request, run).await {
+                        Ok(answer) => serve(&answer, &status),
+                        Err(other) => with_status(other, &status),
+                    });
+                }
+                Cached::Compute { epoch, set, stale, held } => (epoch, set, stale, held),
+            };
+            let place = self.door.0.flights.join((wanted.key.clone(), set.clone(), epoch.clone()));
+            match place {
+                Place::Follow(flight) => {
+                    if let Some(answer) = flight.landed().await {
+                        return Ok(serve(&answer, &CacheStatus::Collapsed));
+                    }
+                }
+                // Another environment computes it.
+                Place::Lead(_) if held && Instant::now() < give_up => {
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                Place::Lead(flight) => {
+                    let started = Instant::now();
+                    let computed = self.compute(request, run).await;
+                    let storable = computed.as_ref().ok().filter(|answer| self.is_storable(answer));
+                    let stored = self.store(asked, wanted, (&epoch, &set), storable, started.elapsed()).await;
+                    let status = match (wanted.anew, stale) {
+                        (true, _) => CacheStatus::Request { stored },
+                        (false, true) => CacheStatus::Stale { stored },
+                        (false, false) => CacheStatus::Miss { stored },
+                    };
+                    return Ok(match computed {
+                        Ok(answer) => {
+                            let response = serve(&answer, &status);
+                            flight.land(Some(Arc::new(answer)));
+                            response
+                        }
+                        Err(other) => {
+                            flight.land(None);
+                            with_status(other, &status)
+                        }
+                    });
+                }
+            }
+            cached = self.door.0.gate.look(asked).await?;
+        }
+    }
+
+    /// Runs the route; its answer if that may be kept, else the response as it is.
+    async fn compute<F>(&self, request: Request, run: impl FnOnce(Request) -> F) -> Result<Answer, Response>
+    where
+        F: Future<Output = Response>,
+    {
+        let response = run(request).await;
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned);
+        let (Some(kind), StatusCode::OK, Some(_), false) = (
+            kind,
+            response.status(),
+            // A stream has no end that is known.
+            response.body().size_hint().exact(),
+            has_directive(response.headers(), "no-store"),
+        ) else {
+            return Err(response);
+        };
+        let (mut parts, body) = response.into_parts();
+        match to_bytes(body, usize::MAX).await {
+            Ok(body) => Ok(Answer::new(kind, body)),
+            Err(error) => {
+                parts.headers.remove(CONTENT_LENGTH);
+                Err(Error::internal(error).into_response())
+            }
+        }
+    }
+
+    fn is_storable(&self, answer: &Answer) -> bool {
+        answer.body.len() <= self.door.0.config.cache_max_bytes
+    }
+
+    /// Stores an answer, or ends the lease if there is none to store.
+    async fn store(
+        &self,
+        asked: &gate::Request<'_>,
+        wanted: &Wanted,
+        (epoch, set): (&str, &str),
+        answer: Option<&Answer>,
+        took: Duration,
+    ) -> bool {
+        let life = self.rule.cached.unwrap_or_default();
+        let (redis, tenant) = (&self.door.0.redis, &asked.principal.tenant);
+        match self.door.0.fill.fill(redis, tenant, wanted, epoch, set, answer, life, took).await {
+            Ok(stored) => {
+                if stored {
+                    metrics::cache_filled();
+                }
+                stored
+            }
+            Err(error) => {
+                tracing::debug!(%error, "an answer could not be stored");
+                false
+            }
+        }
+    }
+}
+
+/// A response that is not kept, with what the cache had to do with it.
+fn with_status(mut response: Response, status: &CacheStatus) -> Response {
+    metrics::cache_status(status.label());
+    status.add_to(&mut response);
+    response
+}
+
+fn refusal(denied: Denied) -> Response {
+    let violated = denied.violated.iter().map(|subject| subject.name()).collect();
+    let mut response = Error::RateLimited { violated, retry_after: denied.retry_after }.into_response();
+    add_limits(&mut response, &denied.standings);
+    response
+}
+
+fn add_limits(response: &mut Response, standings: &[Standing]) {
+    let headers = Headers(standings);
+    for (name, value) in [(RATE_LIMIT_POLICY, headers.policies()), (RATE_LIMIT, headers.to_string())] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response.headers_mut().insert(VARY, HeaderValue::from_static("authorization"));
+}
+
+fn has_directive(headers: &HeaderMap, directive: &str) -> bool {
+    headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim().eq_ignore_ascii_case(directive))
+}

@@ -1,0 +1,111 @@
+//! Tenants: their name, their plan, and the limits that differ from it.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use serde::{Deserialize, Serialize};
+
+use crate::clients::DynamoDb;
+use crate::door::Overrides;
+use crate::error::Error;
+use crate::tables::Key;
+use crate::tenancy::TenantId;
+
+/// What is known of a tenant. One that was never described has no name and the standard plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// For people.
+    pub name: Option<String>,
+    /// The name of its plan.
+    pub plan: Option<String>,
+    /// Limits that differ from the plan's.
+    #[serde(default)]
+    pub limits: Overrides,
+    /// Grows with each change.
+    #[serde(default)]
+    pub version: u64,
+}
+
+/// The tenants of the deployment.
+#[derive(Debug, Clone)]
+pub struct Tenants {
+    dynamodb: DynamoDb,
+}
+
+impl Tenants {
+    /// The tenants in this database.
+    pub fn new(dynamodb: &DynamoDb) -> Self {
+        Self { dynamodb: dynamodb.clone() }
+    }
+
+    /// The tenant.
+    pub async fn get(&self, id: &TenantId) -> Result<Tenant, Error> {
+        from_item(self.dynamodb.get(Key::tenant(id)).await?)
+    }
+
+    /// Describes the tenant anew; its version grows by one.
+    pub async fn put(&self, id: &TenantId, tenant: &Tenant) -> Result<Tenant, Error> {
+        let optional = |value: &Option<String>| value.clone().map_or(AttributeValue::Null(true), AttributeValue::S);
+        let answer = self
+            .dynamodb
+            .client
+            .update_item()
+            .table_name(&self.dynamodb.table)
+            .set_key(Some(Key::tenant(id).attributes()))
+            .update_expression("SET #name = :name, #plan = :plan, #limits = :limits ADD #version :one")
+            .expression_attribute_names("#name", "name")
+            .expression_attribute_names("#plan", "plan")
+            .expression_attribute_names("#limits", "limits")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":name", optional(&tenant.name))
+            .expression_attribute_values(":plan", optional(&tenant.plan))
+            .expression_attribute_values(
+                ":limits",
+                serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(tenant.limits)?,
+            )
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await?;
+        from_item(answer.attributes)
+    }
+}
+
+/// The tenant in its item.
+pub(crate) fn from_item(item: Option<HashMap<String, AttributeValue>>) -> Result<Tenant, Error> {
+    item.map_or_else(|| Ok(Tenant::default()), |item| Ok(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?))
+}
+
+/// The longest name, in characters.
+const MAX_NAME: usize = 200;
+
+impl Tenant {
+    /// What is wrong with it, if anything is: the field and a sentence.
+    pub fn fault(&self, plans: &[&str]) -> Option<(String, String)> {
+        let length = self.name.as_ref().map_or(1, |name| if name.trim().is_empty() { 0 } else { name.chars().count() });
+        if !(1..=MAX_NAME).contains(&length) {
+            return Some(("/name".to_owned(), format!("must have 1 to {MAX_NAME} characters")));
+        }
+        if self.plan.as_deref().is_some_and(|plan| !plans.contains(&plan)) {
+            return Some(("/plan".to_owned(), format!("must be one of {}", plans.join(", "))));
+        }
+        let limit = self.limits.out_of_range()?;
+        Some((format!("/limits/{limit}"), format!("must be a whole number from 1 to {}", Overrides::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_named_by_its_field() {
+        let plans = ["pro", "standard"];
+        let fault = |tenant: Tenant| tenant.fault(&plans).map(|(field, _)| field);
+        assert_eq!(fault(Tenant::default()), None);
+        assert_eq!(fault(Tenant { name: Some(" ".into()), ..Tenant::default() }).as_deref(), Some("/name"));
+        assert_eq!(fault(Tenant { plan: Some("gold".into()), ..Tenant::default() }).as_deref(), Some("/plan"));
+        let limits = Overrides { tenant_per_hour: Some(0), ..Overrides::default() };
+        assert_eq!(fault(Tenant { limits, ..Tenant::default() }).as_deref(), Some("/limits/tenant_per_hour"));
+    }
+}
