@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
 
 use crate::clients::DynamoDb;
 use crate::error::Error;
-use crate::tenancy::{CollectionId, ConversationId, DocumentId, MessageId, TenantId, UserId};
+use crate::tenancy::{CollectionId, ConversationId, DocumentId, InvalidId, MessageId, TenantId, UserId};
 
 /// The index that lists a collection's documents.
 pub const BY_COLLECTION: &str = "by_collection";
@@ -87,7 +87,45 @@ impl Key {
     }
 }
 
-/// The sort key of a tenant.
+/// Whose an item of the main table is and what it is, read back from its stored key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What an item in the partition of a tenant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The tenant itself.
+    Tenant,
+    /// One of its users.
+    User,
+    /// A collection.
+    Collection,
+    /// A document.
+    Document,
+}
+
+impl Stored {
+    /// Reads a key; `None` for everything that is none of these kinds, such as conversations, which lie in partitions of
+    /// their own. An error if the key names a tenant that cannot exist.
+    pub fn from_key(pk: &str, sk: &str) -> Result<Option<Self>, InvalidId> {
+        let Some(tenant) = pk.strip_prefix("T#").filter(|tenant| !tenant.contains('#')) else { return Ok(None) };
+        let kind = match sk {
+            TENANT => Kind::Tenant,
+            user if user.starts_with(USER) => Kind::User,
+            collection if collection.starts_with(COLLECTION) => Kind::Collection,
+            document if document.starts_with(DOCUMENT) => Kind::Document,
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { tenant: tenant.parse()?, kind }))
+    }
+}
+
+/// The sort key of a tenant's own item.
 pub const TENANT: &str = "TENANT";
 /// What the sort keys of users begin with.
 pub const USER: &str = "USER#";
@@ -234,4 +272,56 @@ fn table(dynamodb: &DynamoDb, name: &str, attributes: &[&str]) -> Result<CreateT
 
 fn key(attribute: &str, kind: KeyType) -> Result<KeySchemaElement, Error> {
     KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build().map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant() -> TenantId {
+        "acme".parse().unwrap()
+    }
+
+    fn read(key: &Key) -> Option<Stored> {
+        Stored::from_key(&key.pk, &key.sk).unwrap()
+    }
+
+    #[test]
+    fn the_keys_of_a_tenants_own_items_are_read_back() {
+        let collection = CollectionId::default_collection();
+        let in_partition = |sk: &str| Key { pk: partition(&tenant()), sk: sk.to_owned() };
+        for (key, kind) in [
+            (Key::document(&tenant(), DocumentId::new()), Kind::Document),
+            (Key::collection(&tenant(), &collection), Kind::Collection),
+            (in_partition("USER#ada"), Kind::User),
+            (in_partition("TENANT"), Kind::Tenant),
+        ] {
+            assert_eq!(read(&key), Some(Stored { tenant: tenant(), kind }), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn other_items_are_none_of_the_kinds() {
+        let (user, conversation) = ("ada".parse().unwrap(), ConversationId::new());
+        let collection = CollectionId::default_collection();
+        for key in [
+            Key::health(),
+            Key::content_hash(&tenant(), &collection, "00"),
+            Key::conversation(&tenant(), &user, conversation),
+            Key::message(&tenant(), conversation, MessageId::new()),
+            Key::chunk(&tenant(), DocumentId::new(), 1, 0),
+            Key { pk: partition(&tenant()), sk: "TENANTS".to_owned() },
+            Key { pk: "T#acme#DOC#x".to_owned(), sk: "DOC#x".to_owned() },
+            Key { pk: "KEY#acme".to_owned(), sk: "DOC#x".to_owned() },
+        ] {
+            assert_eq!(read(&key), None, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_an_impossible_tenant_is_an_error() {
+        for pk in ["T#", "T#a b", "T#{acme}"] {
+            assert!(Stored::from_key(pk, "DOC#01J9ZQ3W6V8Y0ABCDEFGHJKMNP").is_err(), "{pk}");
+        }
+    }
 }
