@@ -1,0 +1,18 @@
+//! The `changes` function.
+
+use aws_lambda_events::dynamodb::Event;
+use lambda_runtime::{LambdaEvent, service_fn};
+use shared::clients::{Builder, Clients};
+use shared::telemetry;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let builder = Builder::new(telemetry::init_from_process()?).await;
+    let redis = builder.redis().await?;
+    let state = changes::State { epochs: builder.epochs(&redis, &builder.dynamodb()?)? };
+    Clients { redis: Some(&redis), ..Clients::default() }.warm().await;
+    let work = |event: LambdaEvent<Event>| async {
+        Ok::<_, lambda_runtime::Error>(changes::handle(state.clone(), event.payload).await)
+    };
+    lambda_runtime::run(service_fn(work)).await
+}
