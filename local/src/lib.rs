@@ -1,5 +1,5 @@
 //! The whole API in one process for a laptop: the routers of the functions, an embedded DynamoDB, a real Redis, files on
-//! disk, and the worker's own handler behind a small queue.
+//! disk, and the workers' own handlers behind a small queue and the stream of the database.
 
 mod dynamodb;
 mod embeddings;
@@ -12,6 +12,7 @@ mod queue;
 mod redis;
 mod server;
 mod settings;
+mod streams;
 pub mod watch;
 
 pub use dynamodb::EmbeddedDynamoDb;

@@ -6,6 +6,8 @@ use std::{fs, io};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use tokio::task::JoinSet;
 
+use crate::watch::Function;
+
 /// How often the folder is looked at.
 const POLL: Duration = Duration::from_millis(50);
 /// Messages worked on side by side.
@@ -20,13 +22,8 @@ const LAST_RETRY: Duration = Duration::from_mins(1);
 pub(crate) enum Worker {
     /// The handler of the function, in this process.
     InProcess(ingest::State),
-    /// The function itself, invoked over HTTP as `cargo lambda invoke` does.
-    Function {
-        /// The address of its invocations.
-        url: String,
-        /// Waits as long as the function may run.
-        http: reqwest::Client,
-    },
+    /// The function itself, in another process.
+    Function(Function),
 }
 
 impl Worker {
@@ -35,10 +32,7 @@ impl Worker {
         event.records = vec![message];
         match self {
             Self::InProcess(state) => Ok(ingest::handle(state.clone(), event).await),
-            Self::Function { url, http } => {
-                let answer = http.post(url).json(&event).send().await.and_then(reqwest::Response::error_for_status);
-                answer.map_err(|error| error.to_string())?.json().await.map_err(|error| error.to_string())
-            }
+            Self::Function(function) => function.invoke(&event).await,
         }
     }
 }

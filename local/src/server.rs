@@ -25,6 +25,7 @@ use crate::minilm::{self, MiniLm, ModelError};
 use crate::queue::{Queue, Worker};
 use crate::redis::RedisServer;
 use crate::settings::{EmbedderChoice, Settings};
+use crate::streams::{Consumer, Stream};
 use crate::{embeddings, peer, watch};
 
 /// How long open streams may hold up the end.
@@ -39,6 +40,7 @@ pub struct Running {
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
     queue: Option<JoinHandle<()>>,
+    changes: Option<JoinHandle<()>>,
     redis: Option<RedisServer>,
     dynamodb: Option<EmbeddedDynamoDb>,
 }
@@ -68,9 +70,9 @@ pub enum StartError {
 
 /// Which routes the server has.
 pub(crate) enum Role {
-    /// The whole API; the worker runs in this process.
+    /// The whole API; the workers run in this process.
     Api,
-    /// Only what functions in other processes need; the worker is one of them.
+    /// Only what functions in other processes need; the workers are among them.
     Services {
         /// The port of `cargo lambda watch`.
         functions_port: u16,
@@ -106,12 +108,16 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
 
     let keys = issuer.keys()?;
     let jwks = Router::new().route("/.well-known/jwks.json", get(|| async { Json(keys) }));
-    let (router, worker) = match role {
+    let (router, worker, consumer) = match role {
         Role::Api => {
-            let (router, state) = api(&builder, embedder).await?;
-            (router, Worker::InProcess(state))
+            let (router, ingest, changes) = api(&builder, embedder).await?;
+            (router, Worker::InProcess(ingest), Consumer::InProcess(changes))
         }
-        Role::Services { functions_port } => (embeddings::router(embedder), watch::worker(*functions_port)?),
+        Role::Services { functions_port } => {
+            let function = |name| watch::Function::new(name, *functions_port);
+            let (worker, consumer) = (Worker::Function(function("ingest")?), Consumer::Function(function("changes")?));
+            (embeddings::router(embedder), worker, consumer)
+        }
     };
     // Objects that lie elsewhere are announced elsewhere.
     let announced_here = variables.optional_text("BLOBS_URL") == Some(&own_objects(settings));
@@ -120,6 +126,14 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         Some(tokio::spawn(Queue::open(announcements, worker)?.run()))
     } else {
         None
+    };
+    // Before anyone can write. The stream of a database elsewhere is consumed where that database is.
+    let changes = match &dynamodb {
+        Some(own) => {
+            let stream = Stream::open(own.database(), &tables_at.table, consumer).await.map_err(StartError::Part)?;
+            Some(tokio::spawn(stream.run()))
+        }
+        None => None,
     };
 
     let (stop, stopped) = oneshot::channel::<()>();
@@ -131,7 +145,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         let _ = stopped.await;
     });
     let server = tokio::spawn(async move { server.await });
-    Ok(Running { address, variables, issuer, router, stop, server, queue, redis, dynamodb })
+    Ok(Running { address, variables, issuer, router, stop, server, queue, changes, redis, dynamodb })
 }
 
 impl Running {
@@ -162,8 +176,8 @@ impl Running {
 
     /// Stops everything that was started. What is stored stays.
     pub async fn stop(self) {
-        if let Some(queue) = self.queue {
-            queue.abort();
+        for worker in [self.queue, self.changes].into_iter().flatten() {
+            worker.abort();
         }
         let _ = self.stop.send(());
         if tokio::time::timeout(STOP_LIMIT, self.server).await.is_err() {
@@ -237,8 +251,11 @@ async fn check_dimensions(dynamodb: &shared::clients::DynamoDb, dimensions: usiz
     }
 }
 
-/// The routers of all functions, and the worker's state.
-async fn api(builder: &Builder, embedder: Arc<dyn Embedder>) -> Result<(Router, ingest::State), StartError> {
+/// The routers of all functions, and the workers' states.
+async fn api(
+    builder: &Builder,
+    embedder: Arc<dyn Embedder>,
+) -> Result<(Router, ingest::State, changes::State), StartError> {
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis().await?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
@@ -275,5 +292,6 @@ async fn api(builder: &Builder, embedder: Arc<dyn Embedder>) -> Result<(Router, 
             users: Users::new(&dynamodb),
         }));
     let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
-    Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, config }))
+    let changes = changes::State { epochs: epochs.clone() };
+    Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, config }, changes))
 }

@@ -5,15 +5,17 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use reqwest::Response;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::process::Command;
 
-use crate::queue::Worker;
 use crate::server::{Role, Running, StartError, start_as};
 use crate::settings::Settings;
 
 /// Requests that one function takes side by side.
 const CONCURRENCY: &str = "4";
-/// The longest that the worker may take over a document.
+/// The longest that a worker may take, over a document or records.
 const WORK_LIMIT: Duration = Duration::from_mins(15);
 
 /// Starts the services and writes the variables that the functions find them by.
@@ -41,11 +43,26 @@ pub async fn run_functions(settings: &Settings, functions_port: u16) -> io::Resu
         .await
 }
 
-pub(crate) fn worker(functions_port: u16) -> Result<Worker, StartError> {
-    let http =
-        reqwest::Client::builder().timeout(WORK_LIMIT).build().map_err(|error| StartError::Part(error.to_string()))?;
-    let url = format!("http://127.0.0.1:{functions_port}/2015-03-31/functions/ingest/invocations");
-    Ok(Worker::Function { url, http })
+/// A function under `cargo lambda watch`, which polls no queue and no stream itself.
+#[derive(Clone)]
+pub(crate) struct Function {
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Function {
+    pub(crate) fn new(name: &str, functions_port: u16) -> Result<Self, StartError> {
+        let http = reqwest::Client::builder().timeout(WORK_LIMIT).build();
+        let url = format!("http://127.0.0.1:{functions_port}/2015-03-31/functions/{name}/invocations");
+        Ok(Self { url, http: http.map_err(|error| StartError::Part(error.to_string()))? })
+    }
+
+    /// Invokes it as `cargo lambda invoke` does.
+    pub(crate) async fn invoke<A: DeserializeOwned>(&self, event: &impl Serialize) -> Result<A, String> {
+        let request = self.http.post(&self.url).json(event);
+        let answer = request.send().await.and_then(Response::error_for_status).map_err(|error| error.to_string())?;
+        answer.json().await.map_err(|error| error.to_string())
+    }
 }
 
 /// The variables that lead to the services. The process's others are inherited anyway.

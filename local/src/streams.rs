@@ -1,0 +1,171 @@
+use std::time::{Duration, Instant};
+
+use aws_lambda_events::streams::DynamoDbEventResponse;
+use dynoxide::Database;
+use dynoxide::actions::describe_stream::DescribeStreamRequest;
+use dynoxide::actions::get_records::{GetRecordsRequest, GetRecordsResponse};
+use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
+use dynoxide::actions::list_streams::ListStreamsRequest;
+use serde_json::{Value, json};
+
+use crate::watch::Function;
+
+/// How often the stream is looked at.
+const POLL: Duration = Duration::from_millis(50);
+/// The least pause after a look, as a multiple of what it took: the database keeps every record for ever, looks through
+/// all of them, and serves nobody else meanwhile.
+const REST: u32 = 10;
+/// The longest pause after a look, which may have waited for others.
+const LAST_REST: Duration = Duration::from_secs(1);
+/// Records delivered together, as many as in the template.
+const BATCH: usize = 100;
+/// The wait after a first failure; it doubles with each further one.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// The longest wait.
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// Who works the records off.
+pub(crate) enum Consumer {
+    /// The handler of the function, in this process.
+    InProcess(changes::State),
+    /// The function itself, in another process.
+    Function(Function),
+}
+
+impl Consumer {
+    async fn consume(&self, event: Value) -> Result<DynamoDbEventResponse, String> {
+        match self {
+            Self::InProcess(state) => {
+                let event = serde_json::from_value(event).map_err(|error| error.to_string())?;
+                Ok(changes::handle(state.clone(), event).await)
+            }
+            Self::Function(function) => function.invoke(&event).await,
+        }
+    }
+}
+
+/// The event source of a laptop: the records of one table's stream, delivered in their order until they are worked off.
+pub(crate) struct Stream {
+    shard: Shard,
+    consumer: Consumer,
+    /// Where the records begin that were not worked off.
+    iterator: String,
+}
+
+/// The one shard that the embedded database gives a stream.
+#[derive(Clone)]
+struct Shard {
+    database: Database,
+    stream_arn: String,
+    id: String,
+}
+
+impl Stream {
+    /// Stands behind the newest record: what is cached is not older than this start. Every record that is written once
+    /// this has returned will be delivered.
+    pub(crate) async fn open(database: &Database, table: &str, consumer: Consumer) -> Result<Self, String> {
+        let (database, table) = (database.clone(), table.to_owned());
+        blocking(move || {
+            let shard = Shard::find(database, &table)?;
+            let iterator = shard.iterator("LATEST", None)?;
+            Ok(Self { shard, consumer, iterator })
+        })
+        .await
+    }
+
+    /// Delivers records for ever. Dropping the future stops the work where it is.
+    pub(crate) async fn run(mut self) {
+        let mut failures = 0_u32;
+        loop {
+            let pause = self.deliver().await.unwrap_or_else(|error| {
+                tracing::warn!(error, "records of the stream will be delivered again");
+                None
+            });
+            failures = if pause.is_some() { 0 } else { failures.saturating_add(1) };
+            tokio::time::sleep(pause.unwrap_or_else(|| retry_pause(failures))).await;
+        }
+    }
+
+    /// Delivers what is new and says how long to wait before looking again; `None` if the function reported, and logged, a
+    /// failure.
+    async fn deliver(&mut self) -> Result<Option<Duration>, String> {
+        let (shard, iterator) = (self.shard.clone(), self.iterator.clone());
+        let (batch, taken) = blocking(move || {
+            let started = Instant::now();
+            Ok((shard.records(iterator)?, started.elapsed()))
+        })
+        .await?;
+        let full = batch.records.len() == BATCH;
+        if !batch.records.is_empty() {
+            let response = self.consumer.consume(self.shard.event(&batch)?).await?;
+            if let Some(failure) = response.batch_item_failures.into_iter().next() {
+                // A failure without a number means the whole batch.
+                if let Some(number) = failure.item_identifier {
+                    let shard = self.shard.clone();
+                    self.iterator = blocking(move || shard.iterator("AT_SEQUENCE_NUMBER", Some(number))).await?;
+                }
+                return Ok(None);
+            }
+        }
+        self.iterator = batch.next_shard_iterator.ok_or("the stream has ended")?;
+        Ok(Some(if full { Duration::ZERO } else { (taken * REST).clamp(POLL, LAST_REST) }))
+    }
+}
+
+impl Shard {
+    fn find(database: Database, table: &str) -> Result<Self, String> {
+        let request = ListStreamsRequest { table_name: Some(table.to_owned()), ..ListStreamsRequest::default() };
+        let streams = database.list_streams(request).map_err(|error| error.to_string())?.streams;
+        let stream = streams.into_iter().next().ok_or_else(|| format!("the table {table} has no stream"))?;
+        let request = DescribeStreamRequest { stream_arn: stream.stream_arn, ..DescribeStreamRequest::default() };
+        let stream = database.describe_stream(request).map_err(|error| error.to_string())?.stream_description;
+        let shard = stream.shards.into_iter().next().ok_or_else(|| format!("the stream of {table} has no shard"))?;
+        Ok(Self { database, stream_arn: stream.stream_arn, id: shard.shard_id })
+    }
+
+    fn iterator(&self, kind: &str, sequence_number: Option<String>) -> Result<String, String> {
+        let request = GetShardIteratorRequest {
+            stream_arn: self.stream_arn.clone(),
+            shard_id: self.id.clone(),
+            shard_iterator_type: kind.to_owned(),
+            sequence_number,
+        };
+        let iterator = self.database.get_shard_iterator(request).map_err(|error| error.to_string())?.shard_iterator;
+        iterator.ok_or_else(|| "the stream has ended".to_owned())
+    }
+
+    fn records(&self, shard_iterator: String) -> Result<GetRecordsResponse, String> {
+        self.database
+            .get_records(GetRecordsRequest { shard_iterator, limit: Some(BATCH) })
+            .map_err(|error| error.to_string())
+    }
+
+    /// The event that Lambda makes of records: they are as in the answer of the stream, each with its source.
+    fn event(&self, batch: &GetRecordsResponse) -> Result<Value, String> {
+        let mut records = serde_json::to_value(&batch.records).map_err(|error| error.to_string())?;
+        for record in records.as_array_mut().into_iter().flatten() {
+            record["eventSourceARN"] = json!(self.stream_arn);
+        }
+        Ok(json!({ "Records": records }))
+    }
+}
+
+fn retry_pause(failures: u32) -> Duration {
+    (FIRST_RETRY * 2_u32.pow(failures.saturating_sub(1).min(10))).min(LAST_RETRY)
+}
+
+/// The database answers on the thread that asks.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_longest_and_stay_there() {
+        let pauses = [1, 2, 3, 7, u32::MAX].map(|failures| retry_pause(failures).as_millis());
+        assert_eq!(pauses, [100, 200, 400, 5_000, 5_000]);
+    }
+}
