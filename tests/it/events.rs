@@ -1,5 +1,6 @@
 //! The sample events are events that the functions understand.
 
+use aws_lambda_events::dynamodb::{Event, StreamViewType};
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_http::http::Request;
 use tests::data;
@@ -35,5 +36,23 @@ fn queue_events_are_events_of_the_queue() {
         let text = data::project_file(&format!("events/ingest/{file}"));
         let event: SqsEvent = serde_json::from_str(&text).unwrap();
         assert_eq!(event.records.len(), 1, "{file}");
+    }
+}
+
+#[test]
+fn stream_events_are_events_of_the_main_table() {
+    for (file, name) in [("modified.json", "MODIFY"), ("removed.json", "REMOVE")] {
+        let text = data::project_file(&format!("events/changes/{file}"));
+        let event: Event = serde_json::from_str(&text).unwrap();
+        assert_eq!(event.records[0].event_name, name, "{file}");
+        for record in event.records {
+            let change = record.change;
+            assert_eq!(change.stream_view_type, Some(StreamViewType::NewAndOldImages), "{file}");
+            assert!(change.sequence_number.is_some(), "{file}");
+            let images = [change.new_image, change.old_image];
+            for image in images.iter().map(serde_dynamo::Item::inner).filter(|image| !image.is_empty()) {
+                assert!(change.keys.inner().iter().all(|(name, value)| image.get(name) == Some(value)), "{file}");
+            }
+        }
     }
 }

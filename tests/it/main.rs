@@ -3,6 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "numbers in the tests are small")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod changes;
 mod documents;
 mod errors;
 mod events;
