@@ -33,6 +33,8 @@ STREAMING = {"chat"}
 INTEGRATION = re.compile(r"functions/\$\{(\w+)\.Arn\}/(response-streaming-)?invocations$")
 # A policy cannot name objects that do not exist yet, so this one wildcard is as narrow as it gets.
 OBJECTS = re.compile(r"\$\{\w+\.Arn\}/t/\*")
+# Of what a stream delivers again.
+LIMITS = ("MaximumRecordAgeInSeconds", "MaximumRetryAttempts")
 
 Problems = Iterator[str]
 
@@ -186,6 +188,34 @@ def check_queue(stack: Stack) -> Problems:
         yield f"received {received} times, attempted {attempts} times"
 
 
+def check_stream(stack: Stack) -> Problems:
+    """Records of the main table that fail come back from the first of them on, are given up in the end, and leave a trace"""
+    (source,) = (
+        mapping
+        for mapping in stack.of_type("AWS::Lambda::EventSourceMapping").values()
+        if mapping["EventSourceArn"] == {"Fn::GetAtt": ["MainTable", "StreamArn"]}
+    )
+    if source["FunctionName"] != {"Ref": "changes"}:
+        yield f"they go to {source['FunctionName']}"
+    if source.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+        yield "one failure fails the whole batch"
+    if source.get("BisectBatchOnFunctionError") is not True:
+        yield "a batch that fails as a whole is not divided"
+    # Left out they are -1, which stands for ever: a record that always fails would hold up its shard for a day.
+    yield from (f"{limit} is missing" for limit in LIMITS if source.get(limit, -1) < 0)
+    if "FilterCriteria" not in source:
+        yield "every message of a conversation invokes the function"
+
+    destination = source["DestinationConfig"]["OnFailure"]["Destination"]
+    queue = destination["Fn::GetAtt"][0]
+    if queue not in stack.of_type("AWS::SQS::Queue"):
+        yield f"{queue} is no queue"
+    role = stack.functions["changes"]["Role"]["Fn::GetAtt"][0]
+    sends = [s for name, s in stack.statements() if name == role and "sqs:SendMessage" in strings(s["Action"])]
+    if [statement["Resource"] for statement in sends] != [destination]:
+        yield f"{role} may not send to {queue}, or to others too"
+
+
 def check_gateway_errors(stack: Stack) -> Problems:
     """Errors that API Gateway makes itself are problem+json"""
     for kind, response in stack.api["x-amazon-apigateway-gateway-responses"].items():
@@ -220,6 +250,7 @@ CHECKS = [
     check_vector_search,
     check_encryption,
     check_queue,
+    check_stream,
     check_gateway_errors,
     check_events,
 ]

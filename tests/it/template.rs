@@ -1,8 +1,16 @@
-//! The tables of the template are the tables of the code.
+//! The tables of the template are the tables of the code, and so is what their stream is filtered by.
 
 use saphyr::{LoadableYamlNode, YamlOwned};
 use serde_json::{Value, json};
+use shared::tables::{self, Key, Stored};
+use shared::tenancy::{CollectionId, ConversationId, DocumentId, MessageId, TenantId};
 use tests::{TestApp, data};
+
+/// The resources of the template as JSON.
+fn resources() -> Value {
+    let template = YamlOwned::load_from_str(&data::project_file("template.yaml")).unwrap();
+    plain(&template[0])["Resources"].clone()
+}
 
 /// A node of the template as JSON. What CloudFormation computes (`!Ref` and the like) is `null`.
 fn plain(node: &YamlOwned) -> Value {
@@ -68,8 +76,7 @@ async fn described(endpoint: &str, table: &str) -> Value {
 async fn the_template_and_the_code_define_the_same_tables() {
     let app = TestApp::start().await;
     let endpoint = app.running().variables().optional_text("DYNAMODB_ENDPOINT").unwrap().to_owned();
-    let template = YamlOwned::load_from_str(&data::project_file("template.yaml")).unwrap();
-    let resources = &plain(&template[0])["Resources"];
+    let resources = resources();
     for (resource, table) in [("MainTable", "ragline"), ("ChunksTable", "ragline-chunks")] {
         let written = shape(&resources[resource]["Properties"]);
         let created = shape(&described(&endpoint, table).await);
@@ -77,4 +84,37 @@ async fn the_template_and_the_code_define_the_same_tables() {
         assert_eq!(written, created, "{resource}");
     }
     app.stop().await;
+}
+
+/// Whether a filter of an event source lets a text pass; of its operators those that the template uses.
+fn passes(filter: &Value, text: &str) -> bool {
+    filter.as_array().unwrap().iter().any(|rule| match rule.as_str() {
+        Some(exactly) => text == exactly,
+        None => text.starts_with(rule["prefix"].as_str().unwrap()),
+    })
+}
+
+#[test]
+fn the_stream_is_filtered_for_the_items_that_make_answers_stale() {
+    let source = &resources()["changes"]["Properties"]["Events"]["Changed"]["Properties"];
+    let pattern = source["FilterCriteria"]["Filters"][0]["Pattern"].as_str().unwrap();
+    let pattern: Value = serde_json::from_str(pattern).unwrap();
+    let filter = &pattern["dynamodb"]["Keys"]["sk"]["S"];
+
+    let (tenant, user): (TenantId, _) = ("acme".parse().unwrap(), "ada".parse().unwrap());
+    let (collection, conversation) = (CollectionId::default_collection(), ConversationId::new());
+    let own = |sk: String| Key { pk: tables::partition(&tenant), sk };
+    for key in [
+        Key::document(&tenant, DocumentId::new()),
+        Key::collection(&tenant, &collection),
+        own(format!("{}ada", tables::USER)),
+        own(tables::TENANT.to_owned()),
+        Key::content_hash(&tenant, &collection, "00"),
+        Key::conversation(&tenant, &user, conversation),
+        Key::message(&tenant, conversation, MessageId::new()),
+        Key::health(),
+    ] {
+        let stale = Stored::from_key(&key.pk, &key.sk).unwrap().is_some();
+        assert_eq!(passes(filter, &key.sk), stale, "{key:?}");
+    }
 }
