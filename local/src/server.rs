@@ -256,7 +256,7 @@ async fn api(
     builder: &Builder,
     embedder: Arc<dyn Embedder>,
 ) -> Result<(Router, ingest::State, changes::State), StartError> {
-    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis().await?, builder.blobs()?);
+    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
     let (documents, collections, chunks) =

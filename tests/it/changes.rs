@@ -25,7 +25,7 @@ struct BehindTheApi {
 impl BehindTheApi {
     async fn of(app: &TestApp) -> Self {
         let builder = Builder::new(app.running().variables().clone()).await;
-        Self { dynamodb: builder.dynamodb().unwrap(), redis: builder.redis().await.unwrap() }
+        Self { dynamodb: builder.dynamodb().unwrap(), redis: builder.redis().unwrap() }
     }
 
     async fn write(&self, key: Key, attribute: &str, value: &str) {
@@ -128,7 +128,7 @@ async fn answer_without_redis(event: Value) -> Value {
     let nowhere = "redis://127.0.0.1:9";
     let variables = [("REDIS_URL", nowhere), ("DYNAMODB_ENDPOINT", "http://127.0.0.1:9")];
     let builder = Builder::new(Variables::from_pairs(variables)).await;
-    let redis = builder.redis().await.unwrap();
+    let redis = builder.redis().unwrap();
     let state = changes::State { epochs: builder.epochs(&redis, &builder.dynamodb().unwrap()).unwrap() };
     let event: Event = serde_json::from_value(event).unwrap();
     serde_json::to_value(changes::handle(state, event).await).unwrap()

@@ -49,7 +49,7 @@ async fn without_the_database_readiness_is_503_with_its_checks_and_liveness_is_2
     .await;
     let state = health::State {
         dynamodb: builder.dynamodb().unwrap(),
-        redis: builder.redis().await.unwrap(),
+        redis: builder.redis().unwrap(),
         blobs: builder.blobs().unwrap(),
     };
     let router = boundary(health::router(state));

@@ -8,7 +8,7 @@ use shared::telemetry;
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let redis = builder.redis().await?;
+    let redis = builder.redis()?;
     let state = changes::State { epochs: builder.epochs(&redis, &builder.dynamodb()?)? };
     Clients { redis: Some(&redis), ..Clients::default() }.warm().await;
     let work = |event: LambdaEvent<Event>| async {

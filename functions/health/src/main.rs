@@ -6,6 +6,6 @@ use shared::{http, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let state = health::State { dynamodb: builder.dynamodb()?, redis: builder.redis().await?, blobs: builder.blobs()? };
+    let state = health::State { dynamodb: builder.dynamodb()?, redis: builder.redis()?, blobs: builder.blobs()? };
     http::run(health::router(state)).await
 }

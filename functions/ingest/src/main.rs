@@ -10,7 +10,7 @@ use shared::telemetry;
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis().await?);
+    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
     let state = ingest::State {
         documents: Documents::new(&dynamodb),
         chunks: Chunks::new(&dynamodb),

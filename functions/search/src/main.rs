@@ -6,7 +6,7 @@ use shared::{http, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis().await?);
+    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
     let retriever = builder.retriever(&dynamodb, &redis, builder.embedder()?)?;

@@ -8,7 +8,7 @@ use shared::{http, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis().await?, builder.blobs()?);
+    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: Some(&blobs) }.warm().await;
     let state =

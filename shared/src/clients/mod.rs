@@ -70,9 +70,9 @@ impl Builder {
         Ok(DynamoDb::new(&self.aws, &DynamoDbConfig::from_variables(&self.variables)?))
     }
 
-    /// The Redis connection. Asks AWS for the address of the cache if only its name is known.
-    pub async fn redis(&self) -> Result<Redis, ClientError> {
-        Redis::new(&self.aws, &RedisConfig::from_variables(&self.variables)?).await
+    /// The Redis connection.
+    pub fn redis(&self) -> Result<Redis, ClientError> {
+        Redis::new(&self.aws, &RedisConfig::from_variables(&self.variables)?)
     }
 
     /// The object storage.

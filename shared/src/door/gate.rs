@@ -210,7 +210,8 @@ impl Gate {
                 let (fill, lacking) = taken.first().copied().unwrap_or_default();
                 (Standing { subject: Subject::Ip, policy: bucket.1, fill }, lacking)
             }
-            Err(_) => {
+            Err(error) => {
+                note(&error);
                 let bucket = (bucket.0.clone(), bucket.1.share(self.share(spends)));
                 let (standings, lacking) = self.memory.take(std::slice::from_ref(&bucket), 1, Instant::now());
                 let fill = standings.first().map_or(0, |standing| standing.fill);
@@ -321,6 +322,13 @@ fn denied(standings: Vec<Standing>, lacking: &[(Subject, Duration)]) -> Denied {
     Denied { standings, violated: lacking.iter().map(|(subject, _)| *subject).collect(), retry_after }
 }
 
+/// A line for each failure, but not for each request that is decided without the cache because of it.
+fn note(error: &CacheError) {
+    if !matches!(error, CacheError::NotConfigured | CacheError::Resting) {
+        tracing::warn!(%error, "the door decides without the cache");
+    }
+}
+
 /// Why the cache gave no decision.
 enum AskError {
     /// It is away.
@@ -330,7 +338,8 @@ enum AskError {
 }
 
 impl From<CacheError> for AskError {
-    fn from(_: CacheError) -> Self {
+    fn from(error: CacheError) -> Self {
+        note(&error);
         Self::Cache
     }
 }

@@ -21,6 +21,7 @@ const RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Passwords for ElastiCache made from the credentials of this process, a new one for each connection and again before
 /// a connection would be ended ("Authenticating with IAM" in the ElastiCache user guide).
+#[derive(Clone)]
 pub(super) struct IamTokens(Arc<Signer>);
 
 struct Signer {

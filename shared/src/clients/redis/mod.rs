@@ -56,8 +56,8 @@ impl CacheError {
 }
 
 impl Redis {
-    pub(super) async fn new(aws: &SdkConfig, config: &RedisConfig) -> Result<Self, ClientError> {
-        let Some(dial) = Dial::new(aws, config).await? else { return Ok(Self(None)) };
+    pub(super) fn new(aws: &SdkConfig, config: &RedisConfig) -> Result<Self, ClientError> {
+        let Some(dial) = Dial::new(aws, config)? else { return Ok(Self(None)) };
         Ok(Self(Some(Arc::new(Link {
             dial,
             response_timeout: config.response_timeout,
@@ -188,7 +188,7 @@ impl Link {
 
     fn connection(&self) -> (u64, Connecting) {
         let mut slot = self.slot();
-        let connecting = slot.connecting.get_or_insert_with(|| self.dial.connect().boxed().shared()).clone();
+        let connecting = slot.connecting.get_or_insert_with(|| self.dial.clone().connect().boxed().shared()).clone();
         (slot.generation, connecting)
     }
 
@@ -245,8 +245,8 @@ fn millis(duration: Duration) -> u64 {
 impl Connection {
     async fn send(&mut self, command: &Cmd) -> Result<Value, RedisError> {
         match self {
-            Self::Single(connection) => connection.req_packed_command(command).await,
-            Self::Cluster(connection) => connection.req_packed_command(command).await,
+            Self::Single(connection) => connection.req_packed_command(command).await?.extract_error(),
+            Self::Cluster(connection) => connection.req_packed_command(command).await?.extract_error(),
         }
     }
 }
