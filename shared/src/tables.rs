@@ -106,20 +106,22 @@ pub enum Kind {
     /// A collection.
     Collection,
     /// A document.
-    Document,
+    Document(DocumentId),
 }
 
 impl Stored {
     /// Reads a key; `None` for everything that is none of these kinds, such as conversations, which lie in partitions of
-    /// their own. An error if the key names a tenant that cannot exist.
+    /// their own. An error if the key names what cannot exist.
     pub fn from_key(pk: &str, sk: &str) -> Result<Option<Self>, InvalidId> {
         let Some(tenant) = pk.strip_prefix("T#").filter(|tenant| !tenant.contains('#')) else { return Ok(None) };
         let kind = match sk {
             TENANT => Kind::Tenant,
             user if user.starts_with(USER) => Kind::User,
             collection if collection.starts_with(COLLECTION) => Kind::Collection,
-            document if document.starts_with(DOCUMENT) => Kind::Document,
-            _ => return Ok(None),
+            other => match other.strip_prefix(DOCUMENT) {
+                Some(id) => Kind::Document(id.parse()?),
+                None => return Ok(None),
+            },
         };
         Ok(Some(Self { tenant: tenant.parse()?, kind }))
     }
@@ -288,10 +290,10 @@ mod tests {
 
     #[test]
     fn the_keys_of_a_tenants_own_items_are_read_back() {
-        let collection = CollectionId::default_collection();
+        let (collection, document) = (CollectionId::default_collection(), DocumentId::new());
         let in_partition = |sk: &str| Key { pk: partition(&tenant()), sk: sk.to_owned() };
         for (key, kind) in [
-            (Key::document(&tenant(), DocumentId::new()), Kind::Document),
+            (Key::document(&tenant(), document), Kind::Document(document)),
             (Key::collection(&tenant(), &collection), Kind::Collection),
             (in_partition("USER#ada"), Kind::User),
             (in_partition("TENANT"), Kind::Tenant),

@@ -9,7 +9,7 @@ use tests::{TestApp, data};
 
 /// What is asked of each route: its method, its pattern, a body it would take, and what somebody of another tenant is
 /// told when the ids are this tenant's.
-const ROUTES: [(&str, &str, Option<&str>, u16); 15] = [
+const ROUTES: [(&str, &str, Option<&str>, u16); 18] = [
     ("GET", "/health", None, 200),
     ("GET", "/health/ready", None, 200),
     ("POST", "/documents/upload", None, 415),
@@ -25,6 +25,10 @@ const ROUTES: [(&str, &str, Option<&str>, u16); 15] = [
     ("GET", "/conversations/{id}", None, 404),
     ("DELETE", "/conversations/{id}", None, 404),
     ("GET", "/users/me", None, 200),
+    ("PATCH", "/users/me", Some(r#"{"name": "Ada"}"#), 200),
+    // These are the operator's.
+    ("GET", "/tenants/{id}", None, 403),
+    ("PUT", "/tenants/{id}", Some("{}"), 403),
 ];
 
 /// Routes that no one without a token may use; `/chat` is tried in tests of its own.

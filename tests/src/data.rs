@@ -2,6 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use shared::clients::DynamoDb;
+use shared::documents::{Document, Documents, Metadata, Status};
+use shared::tenancy::{CollectionId, DocumentId, TenantId};
+use time::OffsetDateTime;
+
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -27,4 +32,35 @@ fn present(path: PathBuf, what: &str) -> Option<PathBuf> {
     }
     println!("skipped: {what} are not in {}", path.display());
     None
+}
+
+/// Documents without text, written past the API, one after another to the tenants `tenant-0`, `tenant-1` and so on. Gives
+/// the number of each one's tenant and its id.
+pub async fn stored_documents(dynamodb: &DynamoDb, number: u32, tenants: u32) -> Vec<(usize, DocumentId)> {
+    let (documents, mut stored) = (Documents::new(dynamodb), Vec::new());
+    let now = OffsetDateTime::now_utc();
+    for n in 0..number {
+        let tenant: TenantId = format!("tenant-{}", n % tenants).parse().unwrap();
+        let document = Document {
+            id: DocumentId::new(),
+            collection: CollectionId::default_collection(),
+            filename: format!("{n}.txt"),
+            content_type: "text/plain".to_owned(),
+            size_bytes: 1,
+            sha256: format!("{n:064x}"),
+            version: 1,
+            served_version: None,
+            status: Status::Ready,
+            stages: Vec::new(),
+            error: None,
+            chunk_count: 0,
+            metadata: Metadata::new(),
+            created_at: now,
+            updated_at: now,
+            created_by: "ada".parse().unwrap(),
+        };
+        documents.create(&tenant, &document).await.unwrap();
+        stored.push(((n % tenants) as usize, document.id));
+    }
+    stored
 }

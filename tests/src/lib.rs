@@ -115,9 +115,13 @@ impl TestApp {
 
     /// Someone who speaks to it.
     pub fn user(&self, tenant: &str, user: &str, role: Role) -> User<'_> {
+        self.bearer(&self.token(tenant, user, role))
+    }
+
+    /// A token of its issuer.
+    pub fn token(&self, tenant: &str, user: &str, role: Role) -> String {
         let claims = TokenClaims { tenant: tenant.parse().unwrap(), user: user.parse().unwrap(), role };
-        let token = self.running.issuer().token(&claims, OffsetDateTime::now_utc()).unwrap();
-        self.bearer(&token)
+        self.running.issuer().token(&claims, OffsetDateTime::now_utc()).unwrap()
     }
 
     /// The usual editor of the usual tenant.

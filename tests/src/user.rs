@@ -11,6 +11,7 @@ pub struct User<'a> {
     http: &'a reqwest::Client,
     url: String,
     token: Option<String>,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// An answer, read.
@@ -25,6 +26,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The text of a header; empty if there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
     /// The answer, which must have this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
@@ -35,12 +41,18 @@ impl Answer {
 
 impl<'a> User<'a> {
     pub(crate) fn new(http: &'a reqwest::Client, url: String, token: Option<String>) -> Self {
-        Self { http, url, token }
+        Self { http, url, token, headers: Vec::new() }
     }
 
     /// The same person at another address: an [`crate::Instance`] over the same data folder takes the same tokens.
     pub fn at(&self, url: &str) -> User<'a> {
         Self::new(self.http, url.to_owned(), self.token.clone())
+    }
+
+    /// The same person with a header on every request.
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
     }
 
     /// Sends a request as it is.
@@ -51,6 +63,9 @@ impl<'a> User<'a> {
         }
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
         }
         request.send().await.expect("the server answers")
     }

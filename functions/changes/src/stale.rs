@@ -58,13 +58,13 @@ fn stored(record: &EventRecord) -> Result<Option<Stored>, Malformed> {
 }
 
 /// What is made of items of a kind.
-fn scopes(kind: Kind) -> &'static [Scope] {
+fn scopes(kind: Kind) -> Vec<Scope> {
     match kind {
         // Collections count their documents.
-        Kind::Document => &[Scope::Documents, Scope::Collections, Scope::Search],
+        Kind::Document(id) => vec![Scope::Document(id), Scope::Documents, Scope::Collections, Scope::Search],
         // Profiles name the collections that their user may read, and a search asks all of those.
-        Kind::Collection => &[Scope::Collections, Scope::Search, Scope::Users],
-        Kind::User | Kind::Tenant => &[Scope::Users],
+        Kind::Collection => vec![Scope::Collections, Scope::Search, Scope::Users],
+        Kind::User | Kind::Tenant => vec![Scope::Users],
     }
 }
 
@@ -74,6 +74,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    const FIRST: &str = "DOC#01J9ZQ3W6V8Y0ABCDEFGHJKMNP";
+    const SECOND: &str = "DOC#01J9ZQ3W6V8Y0ABCDEFGHJKMNQ";
+
+    fn id(sk: &str) -> shared::tenancy::DocumentId {
+        sk.trim_start_matches("DOC#").parse().unwrap()
+    }
 
     fn found(keys: &[Value]) -> Vec<Stale> {
         let records: Vec<Value> = keys
@@ -99,9 +106,9 @@ mod tests {
 
     #[test]
     fn each_kind_of_item_makes_its_scopes_stale() {
-        use Scope::{Collections, Documents, Search, Users};
+        use Scope::{Collections, Document, Documents, Search, Users};
         for (sk, scopes) in [
-            ("DOC#01J9ZQ3W6V8Y0ABCDEFGHJKMNP", &[Documents, Collections, Search][..]),
+            (FIRST, &[Document(id(FIRST)), Documents, Collections, Search][..]),
             ("COLLECTION#handbook", &[Collections, Search, Users]),
             ("USER#ada", &[Users]),
             ("TENANT", &[Users]),
@@ -128,13 +135,15 @@ mod tests {
             key("T#globex", "HASH#default#00"),
             key("T#initech", "USER#ada"),
             key("T#acme", "TENANT"),
-            key("T#globex", "DOC#1"),
+            key("T#globex", FIRST),
             key("T#acme", "COLLECTION#handbook"),
-            key("T#globex", "DOC#2"),
+            key("T#globex", SECOND),
         ];
+        let one = [FIRST, SECOND].map(|sk| Scope::Document(id(sk)));
+        let documents = [&one[..], &[Scope::Documents, Scope::Collections, Scope::Search]].concat();
         let expected = [
             stale("acme", 2, &[Scope::Collections, Scope::Search, Scope::Users]),
-            stale("globex", 3, &[Scope::Documents, Scope::Collections, Scope::Search]),
+            stale("globex", 3, &documents),
             stale("initech", 1, &[Scope::Users]),
         ];
         assert_eq!(found(&batch), expected);
@@ -145,10 +154,11 @@ mod tests {
         let batch = [
             json!({}),
             json!({ "pk": { "S": "T#acme" } }),
-            json!({ "pk": { "N": "1" }, "sk": { "S": "DOC#1" } }),
-            key("T#no such tenant", "DOC#1"),
+            json!({ "pk": { "N": "1" }, "sk": { "S": FIRST } }),
+            key("T#no such tenant", FIRST),
+            key("T#acme", "DOC#1"),
             key("T#acme", "USER#ada"),
         ];
-        assert_eq!(found(&batch), [stale("acme", 4, &[Scope::Users])]);
+        assert_eq!(found(&batch), [stale("acme", 5, &[Scope::Users])]);
     }
 }

@@ -33,19 +33,20 @@ pub struct State {
 
 /// `/documents` and `/collections`.
 pub fn router(state: State) -> Router {
-    let read = || state.door.reads(Scope::Documents).cached(KEEP);
-    let changes = || state.door.writes(&[Scope::Documents, Scope::Search]);
-    let removes = || state.door.writes(&[Scope::Documents, Scope::Search, Scope::Collections]);
-    let lists = || state.door.reads(Scope::Collections).cached(KEEP);
+    let door = &state.door;
+    let lists = |scope| door.reads(scope).cached(KEEP);
+    let reads_one = || door.reads(Scope::Documents).one().cached(KEEP);
+    let changes_one = door.writes(&[Scope::Documents, Scope::Search]).one();
+    let removes_one = door.writes(&[Scope::Documents, Scope::Search, Scope::Collections]).one();
     // A profile names the collections.
-    let puts = || state.door.writes(&[Scope::Collections, Scope::Search, Scope::Users]);
+    let puts_collection = door.writes(&[Scope::Collections, Scope::Search, Scope::Users]);
     Router::new()
-        .route("/documents", get(documents::list).route_layer(read()))
-        .route("/documents/{id}", get(documents::read).route_layer(read()))
-        .route("/documents/{id}", patch(documents::change).route_layer(changes()))
-        .route("/documents/{id}", delete(documents::delete).route_layer(removes()))
-        .route("/documents/{id}/chunks", get(documents::chunks).route_layer(read()))
-        .route("/collections", get(collections::list).route_layer(lists()))
-        .route("/collections/{id}", put(collections::put).route_layer(puts()))
+        .route("/documents", get(documents::list).route_layer(lists(Scope::Documents)))
+        .route("/documents/{id}", get(documents::read).route_layer(reads_one()))
+        .route("/documents/{id}", patch(documents::change).route_layer(changes_one))
+        .route("/documents/{id}", delete(documents::delete).route_layer(removes_one))
+        .route("/documents/{id}/chunks", get(documents::chunks).route_layer(reads_one()))
+        .route("/collections", get(collections::list).route_layer(lists(Scope::Collections)))
+        .route("/collections/{id}", put(collections::put).route_layer(puts_collection))
         .with_state(state)
 }

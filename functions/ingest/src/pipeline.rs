@@ -62,7 +62,7 @@ pub(crate) async fn run(state: &State, message: &SqsMessage) -> Result<(), Error
         tracing::info!(tenant = %key.tenant, document = %key.document, code = ?failure.code, "failed");
         let document = state.documents.find(&key.tenant, key.document).await?.unwrap_or(document);
         state.documents.failed(&key.tenant, &document, &failure, OffsetDateTime::now_utc()).await?;
-        tell(state, &key, &[Scope::Documents]).await;
+        tell(state, &key, &[]).await;
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), St
         remove_orphans(state, key).await?;
         return Err(Stop::Obsolete);
     }
-    tell(state, key, &[Scope::Documents, Scope::Search]).await;
+    tell(state, key, &[Scope::Search]).await;
     tracing::info!(tenant = %key.tenant, document = %key.document, chunks = count, "ready");
     Ok(())
 }
@@ -110,13 +110,14 @@ async fn remove_orphans(state: &State, key: &BlobKey) -> Result<(), Error> {
 async fn begin(state: &State, key: &BlobKey, document: &Document, stage: StageName) -> Result<Document, Stop> {
     let now = OffsetDateTime::now_utc();
     let document = state.documents.begin_stage(&key.tenant, document, stage, now).await?.ok_or(Stop::Obsolete)?;
-    tell(state, key, &[Scope::Documents]).await;
+    tell(state, key, &[]).await;
     Ok(document)
 }
 
 /// Nobody waits for the worker to have told the cache, so what fails here is left to the consumer of the stream.
-async fn tell(state: &State, key: &BlobKey, scopes: &[Scope]) {
-    if let Err(error) = state.epochs.renew(&key.tenant, scopes).await {
+async fn tell(state: &State, key: &BlobKey, also: &[Scope]) {
+    let scopes = [&[Scope::Document(key.document), Scope::Documents], also].concat();
+    if let Err(error) = state.epochs.renew(&key.tenant, &scopes).await {
         tracing::warn!(tenant = %key.tenant, %error, "the cache could not be told how a document gets on");
     }
 }

@@ -1,9 +1,11 @@
+use axum::Extension;
 use axum::extract::State as Extract;
 use http::StatusCode;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shared::clients::BlobKey;
 use shared::documents::{Created, Document, ErrorCode, Status};
+use shared::door::{Changed, Scope};
 use shared::error::Error;
 use shared::http::Json;
 use shared::tenancy::{DocumentId, Principal, Role};
@@ -24,7 +26,7 @@ pub(crate) async fn upload(
     Extract(state): Extract<State>,
     principal: Principal,
     form: Form,
-) -> Result<(StatusCode, Json<Answer>), Error> {
+) -> Result<(StatusCode, Extension<Changed>, Json<Answer>), Error> {
     principal.require(Role::Editor)?;
     if !state.collections.exists(&principal.tenant, &form.collection).await? {
         return Err(Error::field("collection", "there is no such collection"));
@@ -55,14 +57,15 @@ pub(crate) async fn upload(
             (existing.ok_or_else(|| Error::unavailable("the same bytes were deleted meanwhile"))?, true)
         }
     };
+    let changed = Extension(Changed(Scope::Document(document.id)));
     let status = if duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
     if duplicate && !deserves_another_try(&document) {
-        return Ok((status, Json(Answer { document, duplicate })));
+        return Ok((status, changed, Json(Answer { document, duplicate })));
     }
     let key = BlobKey { tenant: principal.tenant.clone(), document: document.id, version: document.version };
     state.blobs.put(&key, form.bytes).await?;
     let document = state.documents.queued(&principal.tenant, document.id, OffsetDateTime::now_utc()).await?;
-    Ok((status, Json(Answer { document, duplicate })))
+    Ok((status, changed, Json(Answer { document, duplicate })))
 }
 
 /// Whether the same bytes again may end better: they never arrived, or it was not their fault.

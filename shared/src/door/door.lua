@@ -1,7 +1,7 @@
 -- Everything a request must know before work starts. Every key lies in the slot of the tenant.
 -- KEYS  1 bucket of the tenant   2 bucket of the user
 --       3 record of the tenant   4 record of the user
---       5 epochs: a hash of the epoch of each scope, with `mark` and `trusted` (see epochs.rs)
+--       5 epochs: a hash of the epoch of each scope (see epoch.lua), with `mark` and `trusted` (see epochs.rs)
 --       6 answers to this request: a hash, by permission set (fields `<set>:meta`, `<set>:body`, `<set>:lease`)
 -- ARGV  1 clock (0: the server's)
 --       2 cost in tokens; 0 only looks
@@ -80,10 +80,10 @@ local reply = {'allowed', now, tenant_after, tenant_over, user_after, user_over,
 if ARGV[5] == '' then return reply end
 
 -- The answer: usable if it was computed under the epoch that still stands.
-local epoch = redis.call('HGET', KEYS[5], ARGV[5])
+local epoch = epoch_of(KEYS[5], ARGV[5])
 if not epoch then
-  epoch = ARGV[4]
-  redis.call('HSET', KEYS[5], ARGV[5], epoch)
+  redis.call('HSET', KEYS[5], string.find(ARGV[5], ':', 1, true) and 'base' or ARGV[5], ARGV[4])
+  epoch = epoch_of(KEYS[5], ARGV[5])
 end
 local set_name = user[3] ~= '' and user[3] or ARGV[6]
 reply[9], reply[10], reply[11] = epoch, 'miss', set_name

@@ -9,7 +9,7 @@ use crate::config::DoorConfig;
 use crate::error::Error;
 use crate::metrics;
 use crate::tables::Key;
-use crate::tenancy::TenantId;
+use crate::tenancy::{DocumentId, TenantId};
 
 /// How long epochs are kept without a change, in seconds. Losing one costs cached answers, nothing else.
 const KEEP_SECONDS: u64 = 7 * 24 * 60 * 60;
@@ -21,7 +21,9 @@ const UNMARKED: &str = "-";
 /// What an answer is made of. A change names the scopes it touches; their cached answers are served no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Documents and their passages.
+    /// One document and its passages.
+    Document(DocumentId),
+    /// Which documents there are, and what lists show of them.
     Documents,
     /// Collections and how many documents they have.
     Collections,
@@ -33,12 +35,14 @@ pub enum Scope {
 
 impl Scope {
     /// The name of its epoch.
-    pub(super) fn name(self) -> &'static str {
+    pub(super) fn name(self) -> String {
         match self {
-            Self::Documents => "documents",
-            Self::Collections => "collections",
-            Self::Search => "search",
-            Self::Users => "users",
+            // The colon tells `epoch.lua` that it is one of many.
+            Self::Document(id) => format!("document:{id}"),
+            Self::Documents => "documents".to_owned(),
+            Self::Collections => "collections".to_owned(),
+            Self::Search => "search".to_owned(),
+            Self::Users => "users".to_owned(),
         }
     }
 }

@@ -6,7 +6,7 @@
 -- Returns 1 if it was stored.
 local now, life, set_name = clock(ARGV[1]), tonumber(ARGV[5]), ARGV[4]
 redis.call('HDEL', KEYS[2], set_name .. ':lease')
-if life == 0 or redis.call('HGET', KEYS[1], ARGV[2]) ~= ARGV[3] then return 0 end
+if life == 0 or epoch_of(KEYS[1], ARGV[2]) ~= ARGV[3] then return 0 end
 local expires = string.format('%.0f', now + life)
 local meta = ARGV[3] .. ' ' .. expires .. ' ' .. ARGV[6] .. ' ' .. ARGV[7] .. ' ' .. ARGV[8]
 redis.call('HSET', KEYS[2], set_name .. ':meta', meta, set_name .. ':body', ARGV[9])

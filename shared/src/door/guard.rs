@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
+use axum::RequestExt;
+use axum::extract::{RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -22,12 +23,16 @@ use super::{Door, Rule, Scope, gate};
 use crate::error::Error;
 use crate::http::{ClientIp, MAX_JSON};
 use crate::metrics;
-use crate::tenancy::Principal;
+use crate::tenancy::{DocumentId, Principal};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// The first wait for an answer that another environment computes; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
+
+/// What a handler changed beyond what its route declares: an extension of its response.
+#[derive(Debug, Clone, Copy)]
+pub struct Changed(pub Scope);
 
 /// A layer that puts a route behind the door.
 #[derive(Clone)]
@@ -38,7 +43,7 @@ pub struct Guard {
 
 impl Guard {
     pub(super) fn new(door: &Door) -> Self {
-        let rule = Rule { cost: 1, spends: false, reads: None, cached: None, personal: false, writes: &[] };
+        let rule = Rule { cost: 1, spends: false, reads: None, cached: None, personal: false, writes: &[], one: false };
         Self { door: door.clone(), rule }
     }
 
@@ -54,6 +59,13 @@ impl Guard {
     #[must_use]
     pub fn cached(mut self, life: Duration) -> Self {
         self.rule.cached = Some(life);
+        self
+    }
+
+    /// The route is about the one document that its path names: it reads, or changes, that one.
+    #[must_use]
+    pub fn one(mut self) -> Self {
+        self.rule.one = true;
         self
     }
 
@@ -133,7 +145,8 @@ impl Guard {
             Ok(principal) => principal,
             Err(error) => return Ok(self.refuse_stranger(ip, error).await),
         };
-        let (wanted, fault) = match self.wanted(&principal, &mut request).await {
+        let document = if self.rule.one { document_of(&mut request).await } else { None };
+        let (wanted, fault) = match self.wanted(&principal, document, &mut request).await {
             Ok(wanted) => (wanted, None),
             Err(fault) => (None, Some(fault)),
         };
@@ -149,7 +162,7 @@ impl Guard {
         let mut response = match (&asked.wanted, fault) {
             // It counts, or it could be tried for ever.
             (_, Some(fault)) => fault.into_response(),
-            (None, None) => self.perform(&principal, request, run).await?,
+            (None, None) => self.perform(&principal, document, request, run).await?,
             (Some(wanted), None) => self.answer(&asked, wanted, cached, request, run).await?,
         };
         add_limits(&mut response, &standings);
@@ -169,8 +182,14 @@ impl Guard {
     }
 
     /// What to look for in the cache, if the route and the request allow it.
-    async fn wanted(&self, principal: &Principal, request: &mut Request) -> Result<Option<Wanted>, Error> {
-        let (Some(scope), Some(_)) = (self.rule.reads, self.rule.cached) else { return Ok(None) };
+    async fn wanted(
+        &self,
+        principal: &Principal,
+        document: Option<DocumentId>,
+        request: &mut Request,
+    ) -> Result<Option<Wanted>, Error> {
+        let scope = if self.rule.one { document.map(Scope::Document) } else { self.rule.reads };
+        let (Some(scope), Some(_)) = (scope, self.rule.cached) else { return Ok(None) };
         if !matches!(*request.method(), Method::GET | Method::POST) || has_directive(request.headers(), "no-store") {
             return Ok(None);
         }
@@ -192,16 +211,20 @@ impl Guard {
     async fn perform<F>(
         &self,
         principal: &Principal,
+        document: Option<DocumentId>,
         request: Request,
         run: impl FnOnce(Request) -> F,
     ) -> Result<Response, Error>
     where
         F: Future<Output = Response>,
     {
-        let response = run(request).await;
+        let mut response = run(request).await;
+        let also = response.extensions_mut().remove::<Changed>().map(|Changed(scope)| scope);
         // What was refused changed nothing; what failed may have.
-        if !response.status().is_client_error() {
-            self.door.0.epochs.changed(&principal.tenant, self.rule.writes).await?;
+        if !self.rule.writes.is_empty() && !response.status().is_client_error() {
+            let one = document.map(Scope::Document);
+            let scopes: Vec<Scope> = self.rule.writes.iter().copied().chain(one).chain(also).collect();
+            self.door.0.epochs.changed(&principal.tenant, &scopes).await?;
         }
         Ok(response)
     }
@@ -329,6 +352,13 @@ impl Guard {
             }
         }
     }
+}
+
+/// The document that the path names as `{id}`, if it can be one.
+async fn document_of(request: &mut Request) -> Option<DocumentId> {
+    let parameters = request.extract_parts::<RawPathParams>().await.ok()?;
+    let (_, id) = parameters.iter().find(|(name, _)| *name == "id")?;
+    id.parse().ok()
 }
 
 /// A response that is not kept, with what the cache had to do with it.

@@ -4,8 +4,8 @@
 //!
 //! ```ignore
 //! Router::new()
-//!     .route("/documents", get(list).route_layer(door.reads(Scope::Documents).cached(Duration::from_secs(60))))
-//!     .route("/documents/{id}", delete(remove).route_layer(door.writes(&[Scope::Documents, Scope::Search])))
+//!     .route("/documents", get(list).route_layer(door.reads(Scope::Documents).cached(Duration::from_mins(1))))
+//!     .route("/documents/{id}", delete(remove).route_layer(door.writes(&[Scope::Documents, Scope::Search]).one()))
 //! ```
 //!
 //! The door verifies the caller, counts the request against the buckets of its address, user and tenant (`bucket.lua`),
@@ -30,7 +30,7 @@ use std::time::Duration;
 pub use self::epochs::{Epochs, Scope};
 use self::flight::Flights;
 use self::gate::Gate;
-pub use self::guard::{Guard, Guarded};
+pub use self::guard::{Changed, Guard, Guarded};
 pub use self::limits::{Limits, Overrides, Plans, Policy, Subject};
 pub use self::records::TenantRecord;
 use self::script::FillScript;
@@ -118,4 +118,6 @@ struct Rule {
     personal: bool,
     /// What it changes.
     writes: &'static [Scope],
+    /// Whether it is about the one document that its path names.
+    one: bool,
 }

@@ -118,7 +118,7 @@ pub(super) struct DoorScript {
 impl DoorScript {
     pub(super) fn new(config: &DoorConfig) -> Self {
         Self {
-            script: Script::new(concat!(include_str!("bucket.lua"), include_str!("door.lua"))),
+            script: Script::new(concat!(include_str!("bucket.lua"), include_str!("epoch.lua"), include_str!("door.lua"))),
             trust: config.trust,
             lease: config.cache_lease,
             early_refresh: config.cache_early_refresh,
@@ -146,7 +146,7 @@ impl DoorScript {
             .arg(question.cost)
             .arg(micros(self.trust))
             .arg(fresh())
-            .arg(question.wanted.map_or("", |wanted| wanted.scope.name()))
+            .arg(question.wanted.map_or_else(String::new, |wanted| wanted.scope.name()))
             .arg(permission_set(question.role))
             .arg(self.early_refresh * exponential())
             .arg(micros(self.lease))
@@ -175,7 +175,7 @@ pub(super) struct FillScript(Script);
 
 impl FillScript {
     pub(super) fn new() -> Self {
-        Self(Script::new(concat!(include_str!("bucket.lua"), include_str!("fill.lua"))))
+        Self(Script::new(concat!(include_str!("bucket.lua"), include_str!("epoch.lua"), include_str!("fill.lua"))))
     }
 
     /// Stores an answer for `life`, or ends the lease if there is none to store. Whether it was stored.
