@@ -38,7 +38,7 @@ ifneq ($(origin USER),command line)
 USER := ada
 endif
 
-.PHONY: help run watch token test check eval build footprint deploy
+.PHONY: help run watch token test check bench eval build footprint deploy
 
 help:
 	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
@@ -46,6 +46,7 @@ help:
 	@echo "make token    TENANT= USER= ROLE=   print a token of the local issuer"
 	@echo "make test     all tests"
 	@echo "make check    format, lints, documentation, template"
+	@echo "make bench    what the door costs, beside a plain GET"
 	@echo "make eval     DATASET=<folder>      measure the search of the running server"
 	@echo "make build    build the functions for Lambda and print their sizes"
 	@echo "make deploy   ENVIRONMENT=dev       deploy to AWS"
@@ -78,11 +79,18 @@ check:
 	.tools/bin/python scripts/check_template.py
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/bin/sam validate --lint --template template.yaml
 
+bench:
+	@scripts/setup.sh redis
+	cargo bench --workspace --bench door
+
+EVAL_TENANT = eval-$(notdir $(abspath $(DATASET)))
+
 eval:
 	@$(BUILD_LOCAL) --quiet
 	@test -n "$(DATASET)" || { echo "usage: make eval DATASET=<folder> [PORT=8080]" >&2; exit 2; }
-	@python3 tests/eval/eval.py --url http://127.0.0.1:$(PORT) --dataset $(DATASET) \
-		--token "$$($(LOCAL) token --tenant eval-$(notdir $(abspath $(DATASET))) --user eval --role editor)"
+	@python3 tests/eval/eval.py --url http://127.0.0.1:$(PORT) --dataset $(DATASET) --tenant $(EVAL_TENANT) \
+		--operator "$$($(LOCAL) token --tenant platform --user eval --role operator)" \
+		--token "$$($(LOCAL) token --tenant $(EVAL_TENANT) --user eval --role editor)"
 
 build:
 	@scripts/setup.sh redis cargo-lambda

@@ -159,7 +159,9 @@ async fn without_redis_the_earliest_record_that_made_something_stale_is_reported
 
 #[tokio::test]
 async fn without_redis_a_batch_that_makes_nothing_stale_is_worked_off() {
-    for records in [vec![], vec![record("101", "T#acme#U#ada", "CONV#1"), record("102", "T#", "DOC#01J9ZQ3W6V8Y0ABCDEFGHJKMNP")]] {
+    for records in
+        [vec![], vec![record("101", "T#acme#U#ada", "CONV#1"), record("102", "T#", "DOC#01J9ZQ3W6V8Y0ABCDEFGHJKMNP")]]
+    {
         let answer = answer_without_redis(json!({ "Records": records })).await;
         assert_eq!(answer, json!({ "batchItemFailures": [] }));
     }

@@ -59,7 +59,11 @@ async fn no_route_lets_anybody_in_who_is_unknown_or_asks_too_often() {
     }
     let manifest: toml::Table = data::project_file("Cargo.toml").parse().unwrap();
     let known = manifest["workspace"]["metadata"]["lambda"]["watch"]["router"].as_table().unwrap();
-    assert_eq!(routes.keys().collect::<BTreeSet<_>>(), known.keys().collect(), "the walk saw all routes, and no others");
+    assert_eq!(
+        routes.keys().collect::<BTreeSet<_>>(),
+        known.keys().collect(),
+        "the walk saw all routes, and no others"
+    );
     assert!(tried > routes.len() as u8, "some paths have several methods");
     app.stop().await;
 }

@@ -10,17 +10,6 @@ local function clock(given)
   return time[1] * 1000000 + time[2]
 end
 
--- Looks at a bucket. Returns the time to fill it before and after `cost` tokens are taken, and by how much that is too
--- much (0 or less: they can be taken). A negative cost gives tokens back. No cost is higher than the bucket can hold, and
--- no bucket is emptier than empty, whatever the clock or the plan did since.
-local function look(key, now, cost, interval, burst)
-  local capacity = interval * burst
-  local tat = tonumber(redis.call('GET', key) or 0)
-  local before = math.min(math.max(tat - now, 0), capacity)
-  local after = before + math.min(cost, burst) * interval
-  return before, math.max(after, 0), after - capacity
-end
-
 -- Sets the time to fill a bucket. A full one needs no key.
 local function set(key, now, fill)
   if fill > 0 then
@@ -28,4 +17,19 @@ local function set(key, now, fill)
   else
     redis.call('DEL', key)
   end
+end
+
+-- Looks at a bucket. Returns the time to fill it before and after `cost` tokens are taken, and by how much that is too
+-- much (0 or less: they can be taken). A negative cost gives tokens back. No cost is higher than the bucket can hold.
+local function look(key, now, cost, interval, burst)
+  local capacity = interval * burst
+  local before = math.max(tonumber(redis.call('GET', key) or 0) - now, 0)
+  if before > capacity then
+    -- No bucket is emptier than empty, whatever the clock or the plan did since. It is to fill from now on, so this is
+    -- kept even if nothing is taken.
+    before = capacity
+    set(key, now, before)
+  end
+  local after = before + math.min(cost, burst) * interval
+  return before, math.max(after, 0), after - capacity
 end

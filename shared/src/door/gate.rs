@@ -317,7 +317,10 @@ impl Gate {
     }
 }
 
-fn denied(standings: Vec<Standing>, lacking: &[(Subject, Duration)]) -> Denied {
+/// A denial tells how the buckets stand that lack tokens. When others have more is no concern of the caller now, and may
+/// be later than when to retry.
+fn denied(mut standings: Vec<Standing>, lacking: &[(Subject, Duration)]) -> Denied {
+    standings.retain(|standing| lacking.iter().any(|(subject, _)| *subject == standing.subject));
     let retry_after = lacking.iter().map(|(_, lacking)| *lacking).max().unwrap_or_default();
     Denied { standings, violated: lacking.iter().map(|(subject, _)| *subject).collect(), retry_after }
 }

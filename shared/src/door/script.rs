@@ -118,7 +118,11 @@ pub(super) struct DoorScript {
 impl DoorScript {
     pub(super) fn new(config: &DoorConfig) -> Self {
         Self {
-            script: Script::new(concat!(include_str!("bucket.lua"), include_str!("epoch.lua"), include_str!("door.lua"))),
+            script: Script::new(concat!(
+                include_str!("bucket.lua"),
+                include_str!("epoch.lua"),
+                include_str!("door.lua")
+            )),
             trust: config.trust,
             lease: config.cache_lease,
             early_refresh: config.cache_early_refresh,

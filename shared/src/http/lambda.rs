@@ -40,3 +40,30 @@ async fn use_event(mut request: Request, next: Next) -> Response {
     }
     next.run(request).await
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Extension;
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn seen(event: &str) -> String {
+        let router = on_lambda(Router::new().route("/users/me", get(async |Extension(ClientIp(ip))| ip.to_string())));
+        let request = lambda_http::request::from_str(event).unwrap();
+        let response = router.oneshot(request.map(|_| Body::empty())).await.unwrap();
+        String::from_utf8(to_bytes(response.into_body(), 100).await.unwrap().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_gateway_says_where_a_request_comes_from_and_no_header_does() {
+        let event = include_str!("../../../events/users/me.json");
+        assert!(event.contains("203.0.113.7"));
+        assert_eq!(seen(event).await, "203.0.113.7");
+        let forged = event.replacen("203.0.113.7", "198.51.100.66", 2);
+        assert!(forged.contains("\"X-Forwarded-For\": \"198.51.100.66\""), "{forged}");
+        assert_eq!(seen(&forged).await, "203.0.113.7");
+    }
+}
