@@ -12,6 +12,7 @@ mod flow;
 mod infrastructure;
 mod ingestion;
 mod isolation;
+mod limiter;
 mod minilm;
 mod restart;
 mod template;
