@@ -152,7 +152,7 @@ fn far(url: &str) -> String {
 fn carry(mut from: TcpStream, mut to: TcpStream) {
     let (sender, receiver) = mpsc::channel::<(Instant, Vec<u8>)>();
     thread::spawn(move || {
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
             if sender.send((Instant::now() + ONE_WAY, buffer[..length].to_vec())).is_err() {
                 return;

@@ -311,7 +311,7 @@ async fn of_reads_that_follow_zipf_with_two_percent_writes_most_are_served_from_
     let documents = data::stored_documents(&builder.dynamodb().unwrap(), DOCUMENTS, TENANTS).await;
     let users: Vec<_> = (0..TENANTS).map(|n| app.user(&format!("tenant-{n}"), "ada", Role::Editor)).collect();
     let mut zipf = Zipf::new(DOCUMENTS);
-    let (mut reads, mut hits) = (0, 0);
+    let (mut reads, mut hits) = (0_u32, 0_u32);
     for _ in 0..REQUESTS {
         let (tenant, id) = &documents[zipf.next()];
         let path = format!("/documents/{id}");
@@ -319,10 +319,10 @@ async fn of_reads_that_follow_zipf_with_two_percent_writes_most_are_served_from_
             users[*tenant].call(Method::PATCH, &path, &json!({ "filename": "new.txt" })).await.expect(200);
         } else {
             reads += 1;
-            hits += usize::from(users[*tenant].get(&path).await.expect(200).header("cache-status").contains("hit"));
+            hits += u32::from(users[*tenant].get(&path).await.expect(200).header("cache-status").contains("hit"));
         }
     }
-    let rate = hits as f64 / reads as f64;
+    let rate = f64::from(hits) / f64::from(reads);
     println!("hit rate {:.1} % of {reads} reads", rate * 100.0);
     assert!(rate > 0.7, "{rate}");
     app.stop().await;

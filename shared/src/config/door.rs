@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::{ConfigError, Variables};
 use crate::door::{Limits, Overrides, Plans};
 
@@ -66,15 +64,20 @@ fn plans(variables: &Variables) -> Result<Plans, ConfigError> {
         number("LIMIT_TENANT_PER_HOUR", 1_000)?,
         number("LIMIT_IP_PER_MINUTE", 300)?,
     );
-    #[derive(Default, Deserialize)]
-    struct Others(BTreeMap<String, Overrides>);
-    let others: Others = match variables.optional_text("PLANS") {
-        None => Others::default(),
+    let others: BTreeMap<String, Overrides> = match variables.optional_text("PLANS") {
+        None => BTreeMap::new(),
         Some(text) => serde_json::from_str(text).map_err(|error| ConfigError::Wrong {
             name: "PLANS",
             value: text.to_owned(),
             allowed: format!("a JSON object of plans: {error}"),
         })?,
     };
-    Ok(Plans::new(STANDARD, standard, others.0))
+    if let Some((plan, limit)) = others.iter().find_map(|(plan, limits)| Some((plan, limits.out_of_range()?))) {
+        return Err(ConfigError::Wrong {
+            name: "PLANS",
+            value: format!("{limit} of {plan}"),
+            allowed: format!("whole numbers from 1 to {}", Overrides::MAX),
+        });
+    }
+    Ok(Plans::new(STANDARD, standard, others))
 }

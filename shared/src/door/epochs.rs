@@ -69,31 +69,33 @@ pub(super) fn fresh() -> String {
 /// more. It waits only while the failure is younger than that time, and not if nobody listens where the cache should be,
 /// for then its memory is gone.
 #[derive(Clone)]
-pub struct Epochs {
+pub struct Epochs(Arc<Inner>);
+
+struct Inner {
     redis: Redis,
     dynamodb: DynamoDb,
     trust: Duration,
-    script: Arc<Script>,
+    script: Script,
 }
 
 impl Epochs {
     /// The epochs in this cache, with marks in this database.
     pub fn new(redis: &Redis, dynamodb: &DynamoDb, config: &DoorConfig) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             redis: redis.clone(),
             dynamodb: dynamodb.clone(),
             trust: config.trust,
-            script: Arc::new(Script::new(include_str!("renew.lua"))),
-        }
+            script: Script::new(include_str!("renew.lua")),
+        }))
     }
 
     /// Replaces the epochs of these scopes; an error if the cache cannot be told.
     pub async fn renew(&self, tenant: &TenantId, scopes: &[Scope]) -> Result<(), CacheError> {
-        let mut call = self.script.call(&[epochs_key(tenant)]).arg(fresh()).arg(KEEP_SECONDS);
+        let mut call = self.0.script.call(&[epochs_key(tenant)]).arg(fresh()).arg(KEEP_SECONDS);
         for scope in scopes {
             call = call.arg(scope.name());
         }
-        match call.insist::<i64>(&self.redis).await {
+        match call.insist::<i64>(&self.0.redis).await {
             Ok(_) | Err(CacheError::NotConfigured) => Ok(()),
             Err(error) => Err(error),
         }
@@ -109,8 +111,8 @@ impl Epochs {
         tracing::warn!(%tenant, %error, "the cache could not be told of a change");
         self.leave_mark(tenant).await?;
         if !error.is_refusal() {
-            let failing_for = self.redis.failing_for().unwrap_or_default();
-            tokio::time::sleep(self.trust.saturating_sub(failing_for)).await;
+            let failing_for = self.0.redis.failing_for().unwrap_or_default();
+            tokio::time::sleep(self.0.trust.saturating_sub(failing_for)).await;
         }
         Ok(())
     }
@@ -118,7 +120,8 @@ impl Epochs {
     async fn leave_mark(&self, tenant: &TenantId) -> Result<(), Error> {
         let mut item = Key::mark(tenant).attributes();
         item.insert(MARK.to_owned(), AttributeValue::S(fresh()));
-        self.dynamodb.client.put_item().table_name(&self.dynamodb.table).set_item(Some(item)).send().await?;
+        let dynamodb = &self.0.dynamodb;
+        dynamodb.client.put_item().table_name(&dynamodb.table).set_item(Some(item)).send().await?;
         Ok(())
     }
 }

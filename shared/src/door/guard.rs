@@ -154,7 +154,7 @@ impl Guard {
             gate::Request { principal: &principal, ip, cost: self.rule.cost.into(), spends: self.rule.spends, wanted };
         let allowed = match self.door.0.gate.admit(&asked).await? {
             Decision::Allowed(allowed) => allowed,
-            Decision::Denied(denied) => return Ok(refusal(denied)),
+            Decision::Denied(denied) => return Ok(refusal(&denied)),
         };
         let Allowed { standings, tenant, user, cached } = allowed;
         request.extensions_mut().insert(tenant);
@@ -177,7 +177,7 @@ impl Guard {
                 add_limits(&mut response, &standings);
                 response
             }
-            Err(denied) => refusal(denied),
+            Err(denied) => refusal(&denied),
         }
     }
 
@@ -368,7 +368,7 @@ fn with_status(mut response: Response, status: &CacheStatus) -> Response {
     response
 }
 
-fn refusal(denied: Denied) -> Response {
+fn refusal(denied: &Denied) -> Response {
     let violated = denied.violated.iter().map(|subject| subject.name()).collect();
     let mut response = Error::RateLimited { violated, retry_after: denied.retry_after }.into_response();
     add_limits(&mut response, &denied.standings);

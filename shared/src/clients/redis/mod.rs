@@ -135,13 +135,14 @@ impl Link {
     async fn send(&self, command: &Cmd) -> Result<Value, CacheError> {
         let suspect = self.silent_for() > SUSPECT_AFTER;
         let started = Instant::now();
-        let mut outcome = self.attempt(command).await;
+        // In boxes: these futures are part of those of most requests.
+        let mut outcome = Box::pin(self.attempt(command)).await;
         if let Err(failure) = &outcome
             && failure.is_of_a_dead_connection(suspect)
         {
             metrics::redis_reconnected();
             self.discard(failure.generation);
-            outcome = self.attempt(command).await;
+            outcome = Box::pin(self.attempt(command)).await;
         }
         match outcome {
             Ok(value) => {
