@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use ulid::Ulid;
@@ -13,6 +13,8 @@ use crate::tenancy::{DocumentId, TenantId};
 
 /// How long epochs are kept without a change, in seconds. Losing one costs cached answers, nothing else.
 const KEEP_SECONDS: u64 = 7 * 24 * 60 * 60;
+/// The pause before a cache that stalls is told again.
+const RETRY: Duration = Duration::from_millis(50);
 /// The attribute of the mark's item.
 const MARK: &str = "mark";
 /// The mark of a tenant that never had one.
@@ -66,8 +68,8 @@ pub(super) fn fresh() -> String {
 /// If the cache cannot be told, it may hold answers that have become wrong, and may serve them when it is back. So the
 /// epochs are *trusted* for a short time only; then a reader looks for a *mark* in the database, and a new mark makes all
 /// epochs new. A writer that cannot tell the cache leaves a mark, and waits until nobody trusts the epochs from before any
-/// more. It waits only while the failure is younger than that time, and not if nobody listens where the cache should be,
-/// for then its memory is gone.
+/// more, or until the cache can be told after all. It waits only while the failure is younger than that time, and not if
+/// nobody listens where the cache should be, for then its memory is gone.
 #[derive(Clone)]
 pub struct Epochs(Arc<Inner>);
 
@@ -110,9 +112,18 @@ impl Epochs {
         metrics::cache_not_told();
         tracing::warn!(%tenant, %error, "the cache could not be told of a change");
         self.leave_mark(tenant).await?;
-        if !error.is_refusal() {
-            let failing_for = self.0.redis.failing_for().unwrap_or_default();
-            tokio::time::sleep(self.0.trust.saturating_sub(failing_for)).await;
+        if error.is_refusal() {
+            return Ok(());
+        }
+        let failing_for = self.0.redis.failing_for().unwrap_or_default();
+        let trusted_until = Instant::now() + self.0.trust.saturating_sub(failing_for);
+        // It may have been a moment only.
+        while self.renew(tenant, scopes).await.is_err() {
+            let left = trusted_until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            tokio::time::sleep(left.min(RETRY)).await;
         }
         Ok(())
     }
