@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use sha2::{Digest, Sha256};
 
-use crate::tenancy::{TenantId, UserId};
+use crate::tenancy::Principal;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Only the caller may keep the answer, and must ask each time whether it still holds.
@@ -119,22 +119,30 @@ impl fmt::Display for CacheStatus {
 }
 
 /// The key of the answers to a request, in the tenant's slot: the hash of all that the answer depends on, but for the
-/// permission set. `user` is given where the answer is personal.
-pub(super) fn key(tenant: &TenantId, user: Option<&UserId>, method: &Method, uri: &Uri, body: &[u8]) -> String {
+/// permission set. A personal answer also depends on who asks, and on what the token says of them.
+pub(super) fn key(principal: &Principal, personal: bool, method: &Method, uri: &Uri, body: &[u8]) -> String {
     let mut digest = Sha256::new();
-    let user = user.map_or("", UserId::as_str);
-    for part in [user, method.as_str(), uri.path(), uri.query().unwrap_or_default()].map(str::as_bytes) {
+    let mut add = |part: &str| {
         // With its length in front, so that no two requests have the same parts put together.
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
+    };
+    if personal {
+        for part in [Some(principal.user.as_str()), principal.email.as_deref(), principal.name.as_deref()] {
+            add(part.unwrap_or_default());
+        }
+    }
+    for part in [method.as_str(), uri.path(), uri.query().unwrap_or_default()] {
+        add(part);
     }
     digest.update(body);
-    format!("{{{tenant}}}:answer:{}", URL_SAFE_NO_PAD.encode(&digest.finalize()[..16]))
+    format!("{{{}}}:answer:{}", principal.tenant, URL_SAFE_NO_PAD.encode(&digest.finalize()[..16]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tenancy::Role;
 
     fn tags(value: &str) -> HeaderMap {
         HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap())])
@@ -164,21 +172,32 @@ mod tests {
 
     #[test]
     fn keys_differ_by_all_that_answers_depend_on() {
-        let (acme, other) = ("acme".parse().unwrap(), "other".parse().unwrap());
-        let ada: UserId = "ada".parse().unwrap();
+        let principal = |tenant: &str, user: &str, name: &str| Principal {
+            tenant: tenant.parse().unwrap(),
+            user: user.parse().unwrap(),
+            role: Role::Viewer,
+            email: None,
+            name: Some(name.to_owned()),
+        };
+        let (ada, bob) = (principal("acme", "ada", "Ada"), principal("acme", "bob", "Bob"));
         let uri = |text: &str| text.parse::<Uri>().unwrap();
         let (get, post) = (Method::GET, Method::POST);
+        let shared = |who: &Principal| key(who, false, &get, &uri("/documents"), b"");
+        let personal = |who: &Principal| key(who, true, &get, &uri("/documents"), b"");
+        assert_eq!(shared(&ada), shared(&bob));
         let keys = [
-            key(&acme, None, &get, &uri("/documents"), b""),
-            key(&other, None, &get, &uri("/documents"), b""),
-            key(&acme, Some(&ada), &get, &uri("/documents"), b""),
-            key(&acme, None, &post, &uri("/documents"), b""),
-            key(&acme, None, &get, &uri("/documents/"), b""),
-            key(&acme, None, &get, &uri("/documents?limit=1"), b""),
-            key(&acme, None, &get, &uri("/documents?limit=2"), b""),
-            key(&acme, None, &get, &uri("/documents"), b"x"),
+            shared(&ada),
+            shared(&principal("other", "ada", "Ada")),
+            personal(&ada),
+            personal(&bob),
+            personal(&principal("acme", "ada", "Ada L.")),
+            key(&ada, false, &post, &uri("/documents"), b""),
+            key(&ada, false, &get, &uri("/documents/"), b""),
+            key(&ada, false, &get, &uri("/documents?limit=1"), b""),
+            key(&ada, false, &get, &uri("/documents?limit=2"), b""),
+            key(&ada, false, &get, &uri("/documents"), b"x"),
         ];
-        assert_eq!(std::collections::BTreeSet::from(keys).len(), 8);
+        assert_eq!(std::collections::BTreeSet::from(keys).len(), 10);
     }
 
     #[test]

@@ -202,8 +202,7 @@ impl Guard {
             }
             _ => Bytes::new(),
         };
-        let user = self.rule.personal.then_some(&principal.user);
-        let key = answer::key(&principal.tenant, user, request.method(), request.uri(), &body);
+        let key = answer::key(principal, self.rule.personal, request.method(), request.uri(), &body);
         Ok(Some(Wanted { scope, key, anew: has_directive(request.headers(), "no-cache") }))
     }
 
