@@ -5,6 +5,7 @@
 
 mod changes;
 mod documents;
+mod door_faults;
 mod errors;
 mod events;
 mod faults;
