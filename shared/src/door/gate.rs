@@ -162,11 +162,14 @@ impl Gate {
         })
     }
 
-    /// Asks again for an answer that somebody else was computing, at no cost.
-    pub(super) async fn look(&self, request: &Request<'_>) -> Result<Cached, Error> {
+    /// Asks again for an answer that somebody else was computing, at no cost. `None` if the cache is away.
+    pub(super) async fn look(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<Option<(TenantRecord, UserRecord, Cached)>, Error> {
         match self.ask(request, 0).await {
-            Ok(reply) => Ok(reply.cached),
-            Err(AskError::Cache) => Ok(Cached::Unknown),
+            Ok(reply) => Ok(Some((reply.tenant, reply.user, reply.cached))),
+            Err(AskError::Cache) => Ok(None),
             Err(AskError::Database(error)) => Err(error),
         }
     }

@@ -19,6 +19,7 @@ use super::answer::{self, Answer, CacheStatus};
 use super::flight::Place;
 use super::gate::{Allowed, Cached, Decision, Denied, Wanted};
 use super::limits::{Headers, Standing};
+use super::records::{TenantRecord, UserRecord};
 use super::{Door, Rule, Scope, gate};
 use crate::error::Error;
 use crate::http::{ClientIp, MAX_JSON};
@@ -157,8 +158,7 @@ impl Guard {
             Decision::Denied(denied) => return Ok(refusal(&denied)),
         };
         let Allowed { standings, tenant, user, cached } = allowed;
-        request.extensions_mut().insert(tenant);
-        request.extensions_mut().insert(user.apply(principal.clone()));
+        introduce(&mut request, &principal, tenant, user);
         let mut response = match (&asked.wanted, fault) {
             // It counts, or it could be tried for ever.
             (_, Some(fault)) => fault.into_response(),
@@ -234,7 +234,7 @@ impl Guard {
         asked: &gate::Request<'_>,
         wanted: &Wanted,
         mut cached: Cached,
-        request: Request,
+        mut request: Request,
         run: impl FnOnce(Request) -> F,
     ) -> Result<Response, Error>
     where
@@ -293,7 +293,14 @@ impl Guard {
                     });
                 }
             }
-            cached = self.door.0.gate.look(asked).await?;
+            cached = match self.door.0.gate.look(asked).await? {
+                // The answer may be stored under a later epoch now, so it must be made of the records of that one.
+                Some((tenant, user, cached)) => {
+                    introduce(&mut request, asked.principal, tenant, user);
+                    cached
+                }
+                None => Cached::Unknown,
+            };
         }
     }
 
@@ -351,6 +358,12 @@ impl Guard {
             }
         }
     }
+}
+
+/// Tells the handler who asks, and what is kept of the tenant.
+fn introduce(request: &mut Request, principal: &Principal, tenant: TenantRecord, user: UserRecord) {
+    request.extensions_mut().insert(tenant);
+    request.extensions_mut().insert(user.apply(principal.clone()));
 }
 
 /// The document that the path names as `{id}`, if it can be one.
