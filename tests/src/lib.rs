@@ -60,23 +60,23 @@ impl TestApp {
     /// its own.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
         let variables = Variables::from_pairs(variables.iter().copied()).or(&Variables::from_pairs(DEFAULTS));
-        Self::start_in(tempfile::tempdir().unwrap(), EmbedderChoice::Configured, variables, true).await
+        Self::start_in(tempfile::tempdir().unwrap(), EmbedderChoice::Configured, variables).await
     }
 
     /// An installation with the default embedder, or `None` where its weights are not on this machine.
     pub async fn start_with_minilm() -> Option<Self> {
         let weights = data::weights()?;
         let folder = tempfile::tempdir().unwrap();
-        Some(Self::start_in(folder, EmbedderChoice::Minilm(weights), Variables::from_pairs(DEFAULTS), true).await)
+        Some(Self::start_in(folder, EmbedderChoice::Minilm(weights), Variables::from_pairs(DEFAULTS)).await)
     }
 
-    async fn start_in(folder: TempDir, embedder: EmbedderChoice, variables: Variables, workers: bool) -> Self {
+    async fn start_in(folder: TempDir, embedder: EmbedderChoice, variables: Variables) -> Self {
         let settings = Settings {
             data: DataFolder::open(folder.path()).unwrap(),
             port: 0,
             embedder,
             variables: variables.clone(),
-            workers,
+            workers: true,
         };
         let running = local::start(&settings).await.expect("the installation starts");
         Self { running, http: reqwest::Client::new(), folder, variables }
@@ -85,13 +85,7 @@ impl TestApp {
     /// Stops everything and starts it again over the same folder.
     pub async fn restart(self) -> Self {
         self.running.stop().await;
-        Self::start_in(self.folder, EmbedderChoice::Configured, self.variables, true).await
-    }
-
-    /// The same, but nothing is worked off from then on: no documents, and no changes in the tables.
-    pub async fn restart_without_workers(self) -> Self {
-        self.running.stop().await;
-        Self::start_in(self.folder, EmbedderChoice::Configured, self.variables, false).await
+        Self::start_in(self.folder, EmbedderChoice::Configured, self.variables).await
     }
 
     /// Stops everything.
