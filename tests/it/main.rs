@@ -1,12 +1,15 @@
 //! Tests of the whole over HTTP, with a real Redis and an embedded DynamoDB.
 
 #![expect(clippy::cast_possible_truncation, reason = "numbers in the tests are small")]
-#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod cache;
 mod changes;
 mod consistency;
+mod counters;
 mod documents;
 mod door_faults;
+mod doors;
 mod errors;
 mod events;
 mod faults;
@@ -15,7 +18,9 @@ mod infrastructure;
 mod ingestion;
 mod isolation;
 mod limiter;
+mod limits;
 mod minilm;
+mod records;
 mod restart;
 mod template;
 mod tokens;
