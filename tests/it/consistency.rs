@@ -20,6 +20,8 @@ const INSTANCE: &str = env!("CARGO_BIN_EXE_instance");
 /// How long the epochs are trusted, and so how long a write waits for a cache that stalls: less than the default, so that
 /// a test sees many such waits.
 const TRUST: (&str, &str) = ("DOOR_TRUST_MS", "700");
+/// How long a cache that failed is left alone: shorter than that, so that it is asked again while it is trusted.
+const REST: (&str, &str) = ("REDIS_BREAKER_REST_MS", "100");
 /// How many tasks there are; every other one also writes.
 const TASKS: usize = 16;
 /// How many documents there are, each with one writer.
@@ -233,7 +235,8 @@ impl Scene {
     async fn begin(redis: &str) -> Self {
         let tables = tempfile::tempdir().unwrap();
         let database = EmbeddedDynamoDb::start(&tables.path().join("tables")).await.unwrap();
-        let app = TestApp::start_with(&[("REDIS_URL", redis), ("DYNAMODB_ENDPOINT", &database.url()), TRUST]).await;
+        let app =
+            TestApp::start_with(&[("REDIS_URL", redis), ("DYNAMODB_ENDPOINT", &database.url()), TRUST, REST]).await;
         let mut documents = Vec::new();
         for document in 0..DOCUMENTS {
             let text = format!("# Report {document}\n\nThe word {} stands here only.\n", word(document));
@@ -248,7 +251,7 @@ impl Scene {
 
     /// Another process, with this way to the Redis.
     async fn join(&mut self, redis: &str) -> Instance {
-        let variables = [("REDIS_URL", redis), ("DYNAMODB_ENDPOINT", self.app.dynamodb_endpoint()), TRUST];
+        let variables = [("REDIS_URL", redis), ("DYNAMODB_ENDPOINT", self.app.dynamodb_endpoint()), TRUST, REST];
         let instance = Instance::start(INSTANCE, self.app.folder(), &variables).await;
         self.urls.push(instance.url().to_owned());
         instance
@@ -415,20 +418,28 @@ fn in_filename(value: &Value) -> u32 {
 /// What is done to the cache.
 #[derive(Debug, Clone, Copy)]
 enum Harm {
+    /// It forgets everything.
     Flush,
+    /// It ends, and begins anew with an empty memory.
     Restart,
+    /// All connections are closed.
     Disconnect,
+    /// It is frozen for so many milliseconds. What was sent meanwhile is worked off afterwards.
     Pause(u64),
+    /// Nothing reaches it for so many milliseconds, and what was sent meanwhile is lost.
+    Lose(u64),
 }
 
 impl Harm {
-    async fn done_to(self, redis: &mut RedisProcess) {
+    async fn done_to(self, redis: &mut RedisProcess, way: &mut Proxy) {
         match self {
             Self::Flush => redis.command::<()>(&["FLUSHALL"]).await,
             Self::Restart => {
                 redis.kill().await;
+                way.refuse().await;
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 redis.restart().await;
+                way.accept().await;
             }
             Self::Disconnect => redis.command::<()>(&["CLIENT", "KILL", "TYPE", "normal"]).await,
             Self::Pause(millis) => {
@@ -436,21 +447,38 @@ impl Harm {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
                 redis.resume();
             }
+            Self::Lose(millis) => {
+                way.delay(Duration::from_mins(5), Duration::ZERO);
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                way.cut().await;
+                way.delay(Duration::ZERO, Duration::ZERO);
+            }
         }
     }
 }
 
+/// All of them. Some are shorter than the epochs are trusted, some longer.
+const HARMS: [Harm; 8] = [
+    Harm::Flush,
+    Harm::Restart,
+    Harm::Disconnect,
+    Harm::Pause(200),
+    Harm::Pause(1_000),
+    Harm::Pause(3_000),
+    Harm::Lose(400),
+    Harm::Lose(400),
+];
+
 /// Does each harm twice, in any order, with pauses in which everything works.
-async fn chaos(mut redis: RedisProcess, mut random: Random, begun: Instant) -> Vec<String> {
-    let each = [Harm::Flush, Harm::Restart, Harm::Disconnect, Harm::Pause(200), Harm::Pause(1_000), Harm::Pause(3_000)];
+async fn chaos(mut redis: RedisProcess, mut way: Proxy, mut random: Random, begun: Instant) -> Vec<String> {
     let mut log = Vec::new();
     for _ in 0..2 {
-        let mut harms = each;
+        let mut harms = HARMS;
         random.shuffle(&mut harms);
         for harm in harms {
-            tokio::time::sleep(random.millis(300, 1_600)).await;
+            tokio::time::sleep(random.millis(300, 1_200)).await;
             let from = begun.elapsed();
-            harm.done_to(&mut redis).await;
+            harm.done_to(&mut redis, &mut way).await;
             log.push(format!("{harm:?} from {from:.3?} to {:.3?}", begun.elapsed()));
         }
     }
@@ -474,10 +502,11 @@ impl Violation {
 async fn no_read_that_began_after_a_write_was_acknowledged_shows_the_state_before_it() {
     let seed = Random::seed();
     let redis = RedisProcess::start().await;
-    let mut scene = Scene::begin(&redis.url()).await;
-    let instances = [scene.join(&redis.url()).await, scene.join(&redis.url()).await];
+    let way = Proxy::start(&redis.url()).await;
+    let mut scene = Scene::begin(&way.url()).await;
+    let instances = [scene.join(&way.url()).await, scene.join(&way.url()).await];
     let (scene, begun) = scene.play(Duration::from_secs(25));
-    let harm = tokio::spawn(chaos(redis, Random::new(seed, TASKS), begun));
+    let harm = tokio::spawn(chaos(redis, way, Random::new(seed, TASKS), begun));
     let mut tasks = JoinSet::new();
     for number in 0..TASKS {
         let (scene, random) = (Arc::clone(&scene), Random::new(seed, number));
