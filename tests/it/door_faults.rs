@@ -486,10 +486,10 @@ async fn on_a_cluster_all_is_as_on_one_server_and_the_loss_of_a_node_fails_no_re
     app.stop().await;
 }
 
-/// How many of the last seconds a token was signed in.
+/// In how many of the seconds since then a token was signed.
 fn seconds_of_signing(proxy: &Proxy, since: OffsetDateTime) -> usize {
-    let mut seconds = 0;
-    let mut second = since;
+    // From the start of the second, or the last one would be left out.
+    let (mut seconds, mut second) = (0, since.replace_nanosecond(0).unwrap());
     while second <= OffsetDateTime::now_utc() {
         let (date, time) = (second.date(), second.time());
         let stamp = format!(
