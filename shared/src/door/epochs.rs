@@ -68,8 +68,8 @@ pub(super) fn fresh() -> String {
 /// If the cache cannot be told, it may hold answers that have become wrong, and may serve them when it is back. So the
 /// epochs are *trusted* for a short time only; then a reader looks for a *mark* in the database, and a new mark makes all
 /// epochs new. A writer that cannot tell the cache leaves a mark, and waits until nobody trusts the epochs from before any
-/// more, or until the cache can be told after all. It waits only while the failure is younger than that time, and not if
-/// nobody listens where the cache should be, for then its memory is gone.
+/// more, or until the cache can be told after all. It does not wait if nobody listens where the cache should be, for then
+/// its memory is gone.
 #[derive(Clone)]
 pub struct Epochs(Arc<Inner>);
 
@@ -115,8 +115,8 @@ impl Epochs {
         if error.is_refusal() {
             return Ok(());
         }
-        let failing_for = self.0.redis.failing_for().unwrap_or_default();
-        let trusted_until = Instant::now() + self.0.trust.saturating_sub(failing_for);
+        // However long the cache has not answered here, it may have answered others until just now.
+        let trusted_until = Instant::now() + self.0.trust;
         // It may have been a moment only.
         while self.renew(tenant, scopes).await.is_err() {
             let left = trusted_until.saturating_duration_since(Instant::now());

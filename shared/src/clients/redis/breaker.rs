@@ -14,7 +14,6 @@ pub(super) struct Breaker {
 struct State {
     /// Failures since the last success.
     failures: u32,
-    failing_since: Option<Instant>,
     /// Until when nobody asks; whoever comes then moves it on before trying, so that the others go on waiting.
     rests_until: Option<Instant>,
 }
@@ -51,7 +50,6 @@ impl Breaker {
     pub(super) fn failed(&self, now: Instant) -> bool {
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);
-        state.failing_since.get_or_insert(now);
         let open = state.failures >= self.failures;
         if open {
             if state.rests_until.is_none() {
@@ -61,11 +59,6 @@ impl Breaker {
             state.rests_until = Some(now + self.rest);
         }
         open
-    }
-
-    /// How long requests have failed, if the last one did.
-    pub(super) fn failing_for(&self, now: Instant) -> Option<Duration> {
-        self.state().failing_since.map(|since| now.saturating_duration_since(since))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -92,9 +85,7 @@ mod tests {
         assert!(!breaker.allows(at(1_003)));
         assert!(breaker.allows(at(1_004)), "one tries");
         assert!(!breaker.allows(at(1_005)), "the others wait for it");
-        assert_eq!(breaker.failing_for(at(1_002)), Some(Duration::from_secs(1)));
         breaker.succeeded();
         assert!(breaker.allows(at(1_006)));
-        assert_eq!(breaker.failing_for(at(1_006)), None);
     }
 }

@@ -93,11 +93,6 @@ impl Redis {
     pub fn is_configured(&self) -> bool {
         self.0.is_some()
     }
-
-    /// How long the cache has not answered any more, if it does not.
-    pub fn failing_for(&self) -> Option<Duration> {
-        self.0.as_ref()?.breaker.failing_for(Instant::now())
-    }
 }
 
 /// The connection, and what is known of how it fares.
