@@ -526,9 +526,8 @@ async fn no_read_that_began_after_a_write_was_acknowledged_shows_the_state_befor
 }
 
 /// A process writes that alone cannot reach the cache, in a way that is brought about with its proxy, while others read
-/// from another process that can. It takes the cache for gone, and after a while answers without waiting; so what it
-/// writes may be seen as late as the epochs are trusted.
-async fn write_without_the_cache<F: Future<Output = Proxy>>(part: impl FnOnce(Proxy) -> F) {
+/// from another process that can. They may see what it writes so much later than it was acknowledged.
+async fn write_without_the_cache<F: Future<Output = Proxy>>(part: impl FnOnce(Proxy) -> F, lag: Duration) {
     let seed = Random::seed();
     let redis = RedisProcess::start().await;
     let proxy = Proxy::start(&redis.url()).await;
@@ -556,28 +555,29 @@ async fn write_without_the_cache<F: Future<Output = Proxy>>(part: impl FnOnce(Pr
     let outcome = Outcome::of(tasks.join_all().await);
     tell(&outcome.history, begun);
     println!("stale reads without that lag {}", violations(&outcome.history, Duration::ZERO).len());
-    outcome.assert_consistent(begun, Duration::from_millis(TRUST.1.parse().unwrap()));
+    outcome.assert_consistent(begun, lag);
     drop((apart, proxy));
     scene.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_process_writes_that_alone_hears_nothing_from_the_cache_is_seen_when_trust_ends() {
-    write_without_the_cache(async |proxy| {
+async fn what_a_process_writes_that_alone_hears_nothing_from_the_cache_is_seen_at_once() {
+    let part = async |proxy: Proxy| {
         proxy.delay(Duration::from_mins(5), Duration::ZERO);
         proxy
-    })
-    .await;
+    };
+    write_without_the_cache(part, Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_process_writes_that_alone_is_refused_by_the_cache_is_seen_when_trust_ends() {
-    write_without_the_cache(async |mut proxy| {
+    let part = async |mut proxy: Proxy| {
         proxy.refuse().await;
         proxy.cut().await;
         proxy
-    })
-    .await;
+    };
+    // It takes the cache for gone, and does not wait.
+    write_without_the_cache(part, Duration::from_millis(TRUST.1.parse().unwrap())).await;
 }
 
 /// What all tasks did.
@@ -629,8 +629,8 @@ fn tell(history: &[Operation], begun: Instant) {
     let (reads, values) = (by_status.values().sum::<usize>(), history.len() - writes);
     println!("{} operations in {:?}: {writes} writes, {reads} reads, {values} values", writes + reads, begun.elapsed());
     println!("{by_status:?}");
-    assert!(writes > 10 && reads > 1_000, "there is enough to be wrong");
-    assert!(by_status[&CacheStatus::Hit] > 100, "and enough of it is from the cache");
+    assert!(writes > 5 && reads > 200, "there is enough to be wrong");
+    assert!(by_status[&CacheStatus::Hit] > 50, "and enough of it is from the cache");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -692,4 +692,47 @@ async fn an_answer_that_was_waited_for_is_made_of_the_records_of_the_epoch_it_is
     let answer = ada.get("/users/me").await.expect(200);
     assert_eq!((answer.body["name"].as_str(), CacheStatus::of(&answer)), (Some("after"), CacheStatus::Hit));
     scene.play(Duration::ZERO).0.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_did_not_ask_the_cache_for_long_waits_as_long_as_the_others_trust_it() {
+    const TRUST: (&str, &str) = ("DOOR_TRUST_MS", "3000");
+    let redis = RedisProcess::start().await;
+    let (here, there) = (Proxy::start(&redis.url()).await, Proxy::start(&redis.url()).await);
+    let app = TestApp::start_with(&[("REDIS_URL", &*here.url()), TRUST, REST]).await;
+    let variables = [("REDIS_URL", &*there.url()), ("DYNAMODB_ENDPOINT", app.dynamodb_endpoint()), TRUST, REST];
+    let instance = Instance::start(INSTANCE, app.folder(), &variables).await;
+    let (ada, elsewhere) = (app.ada(), app.ada().at(instance.url()));
+    let lost = async |way: &Proxy| {
+        way.cut().await;
+        way.delay(Duration::ZERO, Duration::ZERO);
+    };
+
+    // One request fails there. Then nothing is asked, and so nothing is known of the cache, for longer than it is trusted.
+    elsewhere.get("/users/me").await.expect(200);
+    there.delay(Duration::from_mins(5), Duration::ZERO);
+    assert_eq!(CacheStatus::of(&elsewhere.get("/users/me").await.expect(200)), CacheStatus::Bypass);
+    lost(&there).await;
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+
+    // The cache is trusted here from now on, and has an answer; then nobody reaches it for as long as the write takes.
+    redis.command::<()>(&["FLUSHALL"]).await;
+    for _ in 0..2 {
+        ada.get("/users/me").await.expect(200);
+    }
+    for way in [&here, &there] {
+        way.delay(Duration::from_mins(5), Duration::ZERO);
+    }
+    elsewhere.call(Method::PATCH, "/users/me", &json!({ "name": "after" })).await.expect(200);
+    for way in [&here, &there] {
+        lost(way).await;
+    }
+    let mut hits = 0;
+    while hits < 3 {
+        let answer = ada.get("/users/me").await.expect(200);
+        assert_eq!(answer.body["name"], "after", "{:?}", answer.headers);
+        hits += u32::from(CacheStatus::of(&answer) == CacheStatus::Hit);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    app.stop().await;
 }
