@@ -59,7 +59,7 @@ impl QueryEmbeddings {
 fn or_log<T>(answer: Result<T, CacheError>) -> Option<T> {
     match answer {
         Ok(value) => Some(value),
-        Err(CacheError::NotConfigured) => None,
+        Err(CacheError::NotConfigured | CacheError::Resting) => None,
         Err(error) => {
             tracing::warn!(%error, "the cache of query vectors did not answer");
             None
