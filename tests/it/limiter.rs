@@ -197,7 +197,7 @@ fn the_script_decides_as_the_textbooks_bucket_does() {
         Ok(())
     });
     println!("{} requests in {} cases, {} of them denied", requests.get(), case.get(), denied.get());
-    assert!(denied.get() > 500 && requests.get() > 2 * denied.get(), "the cases try both");
+    assert!(denied.get() > 300 && requests.get() > denied.get() + 300, "the cases try both");
 }
 
 #[test]
