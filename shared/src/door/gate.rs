@@ -100,7 +100,9 @@ impl Gate {
         }
         let asked = Instant::now();
         let (standing, lacking) = self.take_ip(&bucket, false).await;
-        self.verdict(vec![standing], &[(bucket.0, lacking)], 1, asked)
+        let lacking = [(bucket.0, lacking)];
+        self.remember(&[standing], &lacking, 1, asked);
+        verdict(vec![standing], &lacking)
     }
 
     /// Decides on a request of a known caller.
@@ -152,7 +154,8 @@ impl Gate {
             Verdict::Denied { tenant_lacking, user_lacking } => (tenant_lacking, user_lacking),
         };
         let lacking = [(ip_key, ip_lacking), (user_key, user_lacking), (tenant_key, tenant_lacking)];
-        Ok(match self.verdict(standings, &lacking, request.cost, asked) {
+        self.remember(&standings, &lacking, request.cost, asked);
+        Ok(match verdict(standings, &lacking) {
             Err(denied) => Decision::Denied(denied),
             Ok(standings) => {
                 metrics::door_allowed();
@@ -238,31 +241,35 @@ impl Gate {
         let (Some(record), Some(profile)) = (loaded.tenant, loaded.user) else {
             return Err(Error::internal("records that were asked for were not loaded"));
         };
-        let share = self.share(request.spends);
+        let (share, asked) = (self.share(request.spends), Instant::now());
         let keys = [BucketKey::User(tenant.clone(), user.clone()), BucketKey::Tenant(tenant.clone())];
         let buckets = keys.map(|key| {
             let policy = record.limits.policy(key.subject()).share(share);
             (key, policy)
         });
-        let (own, lacking) = if ip.1.is_zero() {
-            self.memory.take(&buckets, request.cost, Instant::now())
-        } else {
-            (Vec::new(), Vec::new())
-        };
+        let (own, lacking) =
+            if ip.1.is_zero() { self.memory.take(&buckets, request.cost, asked) } else { (Vec::new(), Vec::new()) };
         let mut standings = vec![ip.0];
         standings.extend(own);
-        let refused: Vec<_> = [(Subject::Ip, ip.1)].into_iter().filter(|(_, d)| !d.is_zero()).chain(lacking).collect();
-        if refused.is_empty() {
-            metrics::door_fallback("allowed");
-            return Ok(Decision::Allowed(Allowed {
-                standings,
-                tenant: record,
-                user: profile,
-                cached: Cached::Unknown,
-            }));
+        let of =
+            |subject| lacking.iter().find(|(of, _)| *of == subject).map_or(Duration::ZERO, |(_, lacking)| *lacking);
+        let [(user_key, _), (tenant_key, _)] = buckets;
+        let (user_lacking, tenant_lacking) = (of(Subject::User), of(Subject::Tenant));
+        let lacking = [(BucketKey::Ip(request.ip), ip.1), (user_key, user_lacking), (tenant_key, tenant_lacking)];
+        // The share of a route that spends says nothing of the other routes.
+        if !request.spends {
+            self.remember(&standings, &lacking, request.cost, asked);
         }
-        metrics::door_fallback("denied");
-        Ok(Decision::Denied(denied(standings, &refused)))
+        Ok(match verdict(standings, &lacking) {
+            Ok(standings) => {
+                metrics::door_fallback("allowed");
+                Decision::Allowed(Allowed { standings, tenant: record, user: profile, cached: Cached::Unknown })
+            }
+            Err(denied) => {
+                metrics::door_fallback("denied");
+                Decision::Denied(denied)
+            }
+        })
     }
 
     fn share(&self, spends: bool) -> f32 {
@@ -288,36 +295,34 @@ impl Gate {
         })
     }
 
-    /// Refuses if any bucket lacks tokens, and remembers that for a moment, counted from when it was asked for: later would be
-    /// too long.
-    fn verdict(
-        &self,
-        standings: Vec<Standing>,
-        lacking: &[(BucketKey, Duration)],
-        cost: u64,
-        asked: Instant,
-    ) -> Result<Vec<Standing>, Denied> {
-        let refused: Vec<_> = lacking.iter().filter(|(_, lacking)| !lacking.is_zero()).collect();
-        if refused.is_empty() {
-            return Ok(standings);
-        }
+    /// Remembers for a moment which buckets lack tokens, counted from when it was asked for: later would be too long.
+    fn remember(&self, standings: &[Standing], lacking: &[(BucketKey, Duration)], cost: u64, asked: Instant) {
         let now = Instant::now();
-        for (key, lacking) in &refused {
-            metrics::door_denied(key.subject().name());
+        for (key, lacking) in lacking.iter().filter(|(_, lacking)| !lacking.is_zero()) {
             let Some(standing) = standings.iter().find(|standing| standing.subject == key.subject()) else { continue };
-            let cost = if key.subject() == Subject::Ip { 1 } else { cost };
             let refusal = Refusal {
                 // For a moment only, so that a raised limit applies at once.
                 until: asked + (*lacking).min(self.config.deny),
                 lacks_until: now + *lacking,
-                cost,
+                cost: if key.subject() == Subject::Ip { 1 } else { cost },
                 policy: standing.policy,
             };
             self.memory.refuse(key.clone(), refusal, asked);
         }
-        let refused: Vec<_> = refused.into_iter().map(|(key, lacking)| (key.subject(), *lacking)).collect();
-        Err(denied(standings, &refused))
     }
+}
+
+/// Refuses if any bucket lacks tokens.
+fn verdict(standings: Vec<Standing>, lacking: &[(BucketKey, Duration)]) -> Result<Vec<Standing>, Denied> {
+    let refused: Vec<_> = lacking.iter().filter(|(_, lacking)| !lacking.is_zero()).collect();
+    if refused.is_empty() {
+        return Ok(standings);
+    }
+    for (key, _) in &refused {
+        metrics::door_denied(key.subject().name());
+    }
+    let refused: Vec<_> = refused.into_iter().map(|(key, lacking)| (key.subject(), *lacking)).collect();
+    Err(denied(standings, &refused))
 }
 
 /// A denial tells how the buckets stand that lack tokens. When others have more is no concern of the caller now, and may

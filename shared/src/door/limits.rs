@@ -30,7 +30,7 @@ impl Policy {
     /// A share of the policy, at least one token.
     pub(super) fn share(self, share: f32) -> Self {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a number is no larger")]
-        let quota = (f64::from(self.quota) * f64::from(share)) as u32;
+        let quota = (f64::from(self.quota) * f64::from(share)).round() as u32;
         Self { quota: quota.max(1), ..self }
     }
 }
