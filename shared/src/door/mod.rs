@@ -11,7 +11,7 @@
 //! The door verifies the caller, counts the request against the buckets of its address, user and tenant (`bucket.lua`),
 //! serves an answer that is cached and still holds (`door.lua`), lets one caller at a time compute one that is not, and
 //! tells the cache of changes before they are acknowledged ([`Epochs`]). Without the cache it does what it can
-//! ([`memory`]); nothing fails because the cache does.
+//! (`memory`); nothing fails because the cache does.
 
 mod answer;
 mod bucket;
