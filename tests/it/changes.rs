@@ -1,6 +1,5 @@
 //! What changes in the table makes cached answers stale, whoever changed it.
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::dynamodb::Event;
@@ -9,7 +8,7 @@ use shared::clients::{Builder, DynamoDb, Redis};
 use shared::config::Variables;
 use shared::tables::{self, Key};
 use shared::tenancy::{CollectionId, ConversationId, MessageId, TenantId};
-use tests::{TestApp, data};
+use tests::{RedisProcess, TestApp, data};
 
 use crate::flow::DUCKS;
 
@@ -105,22 +104,16 @@ async fn a_change_behind_the_api_replaces_the_epochs_of_its_tenant_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_while_redis_is_away_reaches_it_when_it_is_back() {
-    let app = TestApp::start().await;
+    let mut redis = RedisProcess::start().await;
+    let app = TestApp::start_with(&[("REDIS_URL", &redis.url())]).await;
     let behind = BehindTheApi::of(&app).await;
     let acme: TenantId = "acme".parse().unwrap();
-    let process = app.running().redis_process().unwrap().to_string();
-    assert!(Command::new("kill").args(["-KILL", &process]).status().unwrap().success());
+    redis.kill().await;
     behind.write(Key::collection(&acme, &CollectionId::default_collection()), "name", "Behind the API").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-
-    let url = app.running().variables().optional_text("REDIS_URL").unwrap().to_owned();
-    let port = url.rsplit(':').next().unwrap().trim_end_matches('/');
-    let redis = ["--port", port, "--bind", "127.0.0.1", "--save", ""];
-    let mut another = Command::new("redis-server").args(redis).stdout(Stdio::null()).spawn().unwrap();
+    redis.restart().await;
     behind.replaced(&acme, "collections", None).await;
     app.stop().await;
-    another.kill().unwrap();
-    another.wait().unwrap();
 }
 
 /// What the handler answers to records, with a Redis that is not there.
