@@ -1,11 +1,13 @@
-//! Who is asking: bearer tokens of the configured OIDC issuer become a [`Principal`].
+//! Who is asking: bearer tokens of the configured OIDC issuer become an [`Identity`], and the door makes a [`Principal`] of it.
 
+mod identity;
 mod jwks;
 mod verifier;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+pub use identity::{Claims, Credential, Identity};
 pub use verifier::TokenVerifier;
 
 use crate::error::Error;

@@ -6,11 +6,12 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
+use super::identity::{Claims, Credential, Identity};
 use super::jwks::Jwks;
 use crate::clients::ClientError;
 use crate::config::AuthConfig;
 use crate::error::Error;
-use crate::tenancy::{Principal, Role, TenantId};
+use crate::tenancy::{Role, TenantId};
 
 /// The longest token that is looked at, in bytes. Real ones are below 4 kB.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -40,7 +41,7 @@ impl TokenVerifier {
     }
 
     /// The caller whose bearer token (RFC 6750) is among the headers.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Error> {
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Identity, Error> {
         let header = headers.get(AUTHORIZATION).ok_or(Error::Unauthenticated("no Authorization header"))?;
         let text = header.to_str().map_err(|_| Error::Unauthenticated("the Authorization header is not text"))?;
         let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
@@ -51,7 +52,7 @@ impl TokenVerifier {
     }
 
     /// The caller a token speaks for. The reason of a refusal is for the log, not for the caller.
-    pub async fn verify(&self, token: &str) -> Result<Principal, Error> {
+    pub async fn verify(&self, token: &str) -> Result<Identity, Error> {
         if token.len() > MAX_TOKEN {
             return Err(Error::Unauthenticated("the token is too long"));
         }
@@ -73,10 +74,10 @@ impl TokenVerifier {
         let claims = decode::<Map<String, Value>>(token, &key, &validation)
             .map_err(|_| Error::Unauthenticated("the token's signature or claims do not hold"))?
             .claims;
-        self.principal(&claims)
+        self.identity(&claims)
     }
 
-    fn principal(&self, claims: &Map<String, Value>) -> Result<Principal, Error> {
+    fn identity(&self, claims: &Map<String, Value>) -> Result<Identity, Error> {
         let config = &self.0.config;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         let tenant: Option<TenantId> = text(&config.tenant_claim).and_then(|claim| claim.parse().ok());
@@ -86,14 +87,16 @@ impl TokenVerifier {
                 claim.parse().map_err(|()| Error::Unauthenticated("the token's role is not one of Ragline's"))?
             }
         };
-        Ok(Principal {
+        Ok(Identity {
             tenant: tenant.ok_or(Error::Unauthenticated("the token names no valid tenant"))?,
             user: text("sub")
                 .and_then(|subject| subject.parse().ok())
                 .ok_or(Error::Unauthenticated("the token's subject is not a valid user"))?,
-            role,
-            email: text(&config.email_claim).map(str::to_owned),
-            name: text("name").map(str::to_owned),
+            credential: Credential::Token(Claims {
+                role,
+                email: text(&config.email_claim).map(str::to_owned),
+                name: text("name").map(str::to_owned),
+            }),
         })
     }
 }

@@ -21,6 +21,7 @@ use super::gate::{Allowed, Cached, Decision, Denied, Wanted};
 use super::limits::{Headers, Standing};
 use super::records::{TenantRecord, UserRecord};
 use super::{Door, Rule, Scope, gate};
+use crate::auth::{Claims, Credential, Identity};
 use crate::error::Error;
 use crate::http::{ClientIp, MAX_JSON};
 use crate::metrics;
@@ -142,7 +143,7 @@ impl Guard {
         F: Future<Output = Response>,
     {
         let ip = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ClientIp(ip)| *ip);
-        let principal = match self.door.0.verifier.authenticate(request.headers()).await {
+        let principal = match self.door.0.verifier.authenticate(request.headers()).await.and_then(principal) {
             Ok(principal) => principal,
             Err(error) => return Ok(self.refuse_stranger(ip, error).await),
         };
@@ -357,6 +358,14 @@ impl Guard {
                 false
             }
         }
+    }
+}
+
+fn principal(identity: Identity) -> Result<Principal, Error> {
+    let Identity { tenant, user, credential } = identity;
+    match credential {
+        Credential::Token(Claims { role, email, name }) => Ok(Principal { tenant, user, role, email, name }),
+        Credential::Key(_) => Err(Error::Unauthenticated("API keys are not known yet")),
     }
 }
 

@@ -153,6 +153,10 @@ made_id!(
     /// A message of one conversation.
     MessageId
 );
+made_id!(
+    /// An API key of one tenant; it names the key, and is no secret.
+    KeyId
+);
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,6 @@ mod ids;
 mod principal;
 mod role;
 
-pub use ids::{CollectionId, ConversationId, DocumentId, InvalidId, MessageId, TenantId, UserId};
+pub use ids::{CollectionId, ConversationId, DocumentId, InvalidId, KeyId, MessageId, TenantId, UserId};
 pub use principal::Principal;
 pub use role::Role;
