@@ -9,11 +9,14 @@ use shared::chunks::Chunks;
 use shared::clients::{ANNOUNCEMENTS_FOLDER, Builder, ClientError, Clients};
 use shared::collections::Collections;
 use shared::config::{ConfigError, Variables};
+use shared::conversations::Conversations;
 use shared::documents::Documents;
 use shared::embed::Embedder;
 use shared::http::{Json, boundary};
+use shared::keys::Keys;
 use shared::tables;
 use shared::tenants::Tenants;
+use shared::usage::Usage;
 use shared::users::Users;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -261,6 +264,7 @@ async fn api(
     let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
+    let (users, keys, usage) = (Users::new(&dynamodb), Keys::new(&dynamodb), Usage::new(&dynamodb));
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
 
     let router = Router::new()
@@ -270,28 +274,37 @@ async fn api(
             documents: documents.clone(),
             collections: collections.clone(),
             chunks: chunks.clone(),
-            blobs: blobs.clone(),
         }))
         .merge(upload::router(upload::State {
             door: door.clone(),
             documents: documents.clone(),
-            collections: collections.clone(),
+            collections,
             blobs: blobs.clone(),
         }))
         .merge(search::router(search::State { door: door.clone(), retriever: retriever.clone() }))
         .merge(chat::router(chat::State {
             door: door.clone(),
-            collections: collections.clone(),
             retriever,
             conversations: chat::Conversations::new(&dynamodb),
         }))
         .merge(users::router(users::State {
             door,
-            collections,
             tenants: Tenants::new(&dynamodb),
-            users: Users::new(&dynamodb),
+            users: users.clone(),
+            keys: keys.clone(),
+            usage: usage.clone(),
+            pages,
         }));
     let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
-    let changes = changes::State { epochs: epochs.clone() };
+    let changes = changes::State {
+        epochs: epochs.clone(),
+        documents: documents.clone(),
+        chunks: chunks.clone(),
+        blobs: blobs.clone(),
+        users,
+        keys,
+        conversations: Conversations::new(&dynamodb),
+        usage,
+    };
     Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, config }, changes))
 }

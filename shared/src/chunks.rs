@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::clients::DynamoDb;
@@ -13,10 +13,6 @@ use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
 /// `SearchVectors` returns at most this many results.
 pub const MAX_NEAREST: usize = 100;
-/// `BatchWriteItem` takes this many items.
-const BATCH_WRITE: usize = 25;
-/// Rounds of `BatchWriteItem` for items that a busy table left out.
-const BATCH_ROUNDS: u32 = 6;
 
 /// A passage of one version of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,20 +71,17 @@ impl Chunks {
         document: DocumentId,
         chunks: &[(Chunk, Vec<f32>)],
     ) -> Result<(), Error> {
-        for batch in chunks.chunks(BATCH_WRITE) {
-            let mut writes = Vec::with_capacity(batch.len());
-            for (chunk, vector) in batch {
-                let mut item: HashMap<_, _> = serde_dynamo::aws_sdk_dynamodb_1::to_item(chunk)?;
-                item.extend(Key::chunk(tenant, document, chunk.version, chunk.chunk_index).attributes());
-                item.insert("scope".to_owned(), text(tables::vector_scope(tenant, collection)));
-                item.insert("document_id".to_owned(), text(document.to_string()));
-                item.insert("embedding".to_owned(), AttributeValue::L(tables::vector(vector)));
-                let put = PutRequest::builder().set_item(Some(item)).build().map_err(Error::internal)?;
-                writes.push(WriteRequest::builder().put_request(put).build());
-            }
-            self.write(writes).await?;
+        let mut writes = Vec::with_capacity(chunks.len());
+        for (chunk, vector) in chunks {
+            let mut item: HashMap<_, _> = serde_dynamo::aws_sdk_dynamodb_1::to_item(chunk)?;
+            item.extend(Key::chunk(tenant, document, chunk.version, chunk.chunk_index).attributes());
+            item.insert("scope".to_owned(), text(tables::vector_scope(tenant, collection)));
+            item.insert("document_id".to_owned(), text(document.to_string()));
+            item.insert("embedding".to_owned(), AttributeValue::L(tables::vector(vector)));
+            let put = PutRequest::builder().set_item(Some(item)).build().map_err(Error::internal)?;
+            writes.push(WriteRequest::builder().put_request(put).build());
         }
-        Ok(())
+        self.dynamodb.write_all(&self.dynamodb.chunks_table, writes).await
     }
 
     /// The passages of one version in order.
@@ -124,33 +117,8 @@ impl Chunks {
 
     /// Removes the passages of all versions.
     pub async fn delete_all(&self, tenant: &TenantId, document: DocumentId) -> Result<(), Error> {
-        let mut start = None;
-        loop {
-            let answer = self
-                .dynamodb
-                .client
-                .query()
-                .table_name(&self.dynamodb.chunks_table)
-                .key_condition_expression("pk = :pk")
-                .projection_expression("pk, sk")
-                .expression_attribute_values(":pk", text(tables::document_partition(tenant, document)))
-                .set_exclusive_start_key(start)
-                .send()
-                .await?;
-            for keys in answer.items.unwrap_or_default().chunks(BATCH_WRITE) {
-                let mut writes = Vec::with_capacity(keys.len());
-                for key in keys {
-                    let delete =
-                        DeleteRequest::builder().set_key(Some(key.clone())).build().map_err(Error::internal)?;
-                    writes.push(WriteRequest::builder().delete_request(delete).build());
-                }
-                self.write(writes).await?;
-            }
-            start = answer.last_evaluated_key;
-            if start.is_none() {
-                return Ok(());
-            }
-        }
+        let partition = tables::document_partition(tenant, document);
+        self.dynamodb.delete_all(&self.dynamodb.chunks_table, partition).await
     }
 
     /// The passages nearest to a vector in one collection, or in one document of it, best first.
@@ -192,24 +160,6 @@ impl Chunks {
             hits.push(Hit { document_id, chunk: serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?, similarity });
         }
         Ok(hits)
-    }
-
-    async fn write(&self, mut writes: Vec<WriteRequest>) -> Result<(), Error> {
-        for round in 0..BATCH_ROUNDS {
-            let answer = self
-                .dynamodb
-                .client
-                .batch_write_item()
-                .request_items(&self.dynamodb.chunks_table, writes)
-                .send()
-                .await?;
-            writes = answer.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
-            if writes.is_empty() {
-                return Ok(());
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50 << round)).await;
-        }
-        Err(Error::unavailable("BatchWriteItem left items unprocessed"))
     }
 }
 

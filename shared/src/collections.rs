@@ -1,14 +1,18 @@
 //! Collections: named sets of documents, the unit of permission.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Select};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, Select, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
+use crate::audit;
 use crate::clients::DynamoDb;
+use crate::documents::Documents;
 use crate::error::Error;
 use crate::tables::{self, Key, text};
-use crate::tenancy::{CollectionId, TenantId};
+use crate::tenancy::{Access, CollectionId, TenantId};
 
 /// How many collections a tenant may have: a search asks each of them.
 pub const MAX_COLLECTIONS: usize = 50;
@@ -24,12 +28,15 @@ pub struct Collection {
     pub access: Access,
 }
 
-/// Who may read a collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Access {
-    /// Everyone of the tenant.
-    Tenant,
+/// A collection as it is stored. One that was deleted stays as a mark, so that nothing of it comes back when another is
+/// made by its id before all of its documents are gone.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    collection: Collection,
+    /// When it was deleted.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<OffsetDateTime>,
 }
 
 /// The collections of the tenants.
@@ -46,19 +53,10 @@ impl Collections {
 
     /// All collections of the tenant in the order of their ids. The default one needs no item to exist.
     pub async fn list(&self, tenant: &TenantId) -> Result<Vec<Collection>, Error> {
-        let answer = self
-            .dynamodb
-            .client
-            .query()
-            .table_name(&self.dynamodb.table)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-            .expression_attribute_values(":pk", text(tables::partition(tenant)))
-            .expression_attribute_values(":prefix", text(tables::COLLECTION))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let items = answer.items.unwrap_or_default();
-        let mut collections: Vec<Collection> = serde_dynamo::aws_sdk_dynamodb_1::from_items(items)?;
+        let items = self.dynamodb.all(tables::partition(tenant), tables::COLLECTION).await?;
+        let stored: Vec<Stored> = serde_dynamo::aws_sdk_dynamodb_1::from_items(items)?;
+        let live = stored.into_iter().filter(|stored| stored.deleted_at.is_none());
+        let mut collections: Vec<Collection> = live.map(|stored| stored.collection).collect();
         let default = CollectionId::default_collection();
         if collections.iter().all(|collection| collection.id != default) {
             collections.push(Collection { name: default.to_string(), id: default, access: Access::Tenant });
@@ -67,17 +65,77 @@ impl Collections {
         Ok(collections)
     }
 
-    /// Whether the tenant has the collection.
-    pub async fn exists(&self, tenant: &TenantId, id: &CollectionId) -> Result<bool, Error> {
-        Ok(*id == CollectionId::default_collection() || self.dynamodb.get(Key::collection(tenant, id)).await?.is_some())
+    /// Who may read each collection.
+    pub async fn access(&self, tenant: &TenantId) -> Result<BTreeMap<CollectionId, Access>, Error> {
+        let collections = self.list(tenant).await?;
+        Ok(collections.into_iter().map(|collection| (collection.id, collection.access)).collect())
     }
 
-    /// Makes or renames a collection.
-    pub async fn put(&self, tenant: &TenantId, collection: &Collection) -> Result<(), Error> {
-        let mut item: HashMap<_, AttributeValue> = serde_dynamo::aws_sdk_dynamodb_1::to_item(collection)?;
+    /// Whether the tenant has the collection, by the latest state.
+    pub async fn exists(&self, tenant: &TenantId, id: &CollectionId) -> Result<bool, Error> {
+        Ok(*id == CollectionId::default_collection() || self.find(tenant, id).await?.is_some_and(|it| it.is_live()))
+    }
+
+    /// Makes a collection, or describes it anew. Not while documents are left of one by this id that was deleted.
+    pub async fn put(&self, tenant: &TenantId, collection: &Collection, entry: &audit::Entry) -> Result<(), Error> {
+        const LEFT: Error = Error::Conflict("Documents are left of a collection by this id; try again in a while.");
+        let deleted = self.find(tenant, &collection.id).await?.and_then(|stored| stored.deleted_at);
+        if let Some(deleted_at) = deleted
+            && self.has_documents(tenant, &collection.id).await?
+        {
+            // The stream brings the mark to `changes` once more, in case it was worked off too early.
+            self.mark_deleted(tenant, &collection.id, deleted_at + Duration::nanoseconds(1)).await?;
+            return Err(LEFT);
+        }
+        let stored = Stored { collection: collection.clone(), deleted_at: None };
+        let mut item: HashMap<_, AttributeValue> = serde_dynamo::aws_sdk_dynamodb_1::to_item(stored)?;
         item.extend(Key::collection(tenant, &collection.id).attributes());
-        self.dynamodb.client.put_item().table_name(&self.dynamodb.table).set_item(Some(item)).send().await?;
+        let put = Put::builder().table_name(&self.dynamodb.table).set_item(Some(item));
+        let put = match deleted {
+            None => put.condition_expression("attribute_not_exists(deleted_at)"),
+            Some(deleted_at) => put
+                .condition_expression("deleted_at = :deleted_at")
+                .expression_attribute_values(":deleted_at", at(deleted_at)?),
+        };
+        let put = TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build();
+        self.dynamodb.transact(vec![put, entry.write(&self.dynamodb, tenant)?]).await?.map_err(|_| LEFT)
+    }
+
+    /// Deletes a collection: from here on neither it nor its documents exist for anyone. [`Error::NotFound`] if there is
+    /// none. `changes` removes the documents.
+    pub async fn delete(&self, tenant: &TenantId, id: &CollectionId, entry: &audit::Entry) -> Result<(), Error> {
+        let update = Update::builder()
+            .table_name(&self.dynamodb.table)
+            .set_key(Some(Key::collection(tenant, id).attributes()))
+            .update_expression("SET deleted_at = :now")
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(deleted_at)")
+            .expression_attribute_values(":now", at(entry.at)?);
+        let update = TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build();
+        let writes = vec![update, entry.write(&self.dynamodb, tenant)?];
+        self.dynamodb.transact(writes).await?.map_err(|_| Error::NotFound)
+    }
+
+    async fn find(&self, tenant: &TenantId, id: &CollectionId) -> Result<Option<Stored>, Error> {
+        let item = self.dynamodb.get(Key::collection(tenant, id)).await?;
+        Ok(item.map(serde_dynamo::aws_sdk_dynamodb_1::from_item).transpose()?)
+    }
+
+    async fn mark_deleted(&self, tenant: &TenantId, id: &CollectionId, when: OffsetDateTime) -> Result<(), Error> {
+        self.dynamodb
+            .client
+            .update_item()
+            .table_name(&self.dynamodb.table)
+            .set_key(Some(Key::collection(tenant, id).attributes()))
+            .update_expression("SET deleted_at = :when")
+            .expression_attribute_values(":when", at(when)?)
+            .send()
+            .await?;
         Ok(())
+    }
+
+    /// Whether any document of the tenant is in the collection, by the latest state.
+    async fn has_documents(&self, tenant: &TenantId, id: &CollectionId) -> Result<bool, Error> {
+        Ok(!Documents::new(&self.dynamodb).ids_in(tenant, id, 1).await?.is_empty())
     }
 
     /// How many documents the collection has.
@@ -104,4 +162,14 @@ impl Collections {
             }
         }
     }
+}
+
+impl Stored {
+    fn is_live(&self) -> bool {
+        self.deleted_at.is_none()
+    }
+}
+
+fn at(time: OffsetDateTime) -> Result<AttributeValue, Error> {
+    Ok(text(time.format(&Rfc3339).map_err(Error::internal)?))
 }

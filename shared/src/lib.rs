@@ -3,16 +3,19 @@
 //! The direction is functions -> shared, never back. Nothing here builds a client except [`clients`], and no storage
 //! key is made without a [`tenancy::TenantId`].
 
+pub mod audit;
 pub mod auth;
 pub mod chunks;
 pub mod clients;
 pub mod collections;
 pub mod config;
+pub mod conversations;
 pub mod documents;
 pub mod door;
 pub mod embed;
 pub mod error;
 pub mod http;
+pub mod keys;
 pub mod metrics;
 pub mod page;
 pub mod retrieval;
@@ -20,4 +23,5 @@ pub mod tables;
 pub mod telemetry;
 pub mod tenancy;
 pub mod tenants;
+pub mod usage;
 pub mod users;

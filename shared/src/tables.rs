@@ -12,7 +12,9 @@ use aws_sdk_dynamodb::types::{
 
 use crate::clients::DynamoDb;
 use crate::error::Error;
-use crate::tenancy::{CollectionId, ConversationId, DocumentId, InvalidId, MessageId, TenantId, UserId};
+use crate::tenancy::{
+    AuditId, CollectionId, ConversationId, DocumentId, InvalidId, KeyId, MessageId, Subject, TenantId, UserId,
+};
 
 /// The index that lists a collection's documents.
 pub const BY_COLLECTION: &str = "by_collection";
@@ -46,6 +48,36 @@ impl Key {
         Self { pk: partition(tenant), sk: format!("{USER}{user}") }
     }
 
+    /// Which users of a tenant are owners.
+    pub fn owners(tenant: &TenantId) -> Self {
+        Self { pk: partition(tenant), sk: "OWNERS".to_owned() }
+    }
+
+    /// An API key as its tenant lists it.
+    pub fn api_key(tenant: &TenantId, id: KeyId) -> Self {
+        Self { pk: partition(tenant), sk: format!("{API_KEY}{id}") }
+    }
+
+    /// Whose an API key is, by the hash of its text: the one item that is found before a tenant is known.
+    pub fn api_key_owner(sha256: &str) -> Self {
+        Self { pk: format!("KEY#{sha256}"), sk: "KEY".to_owned() }
+    }
+
+    /// An entry of a tenant's audit trail.
+    pub fn audit(tenant: &TenantId, id: AuditId) -> Self {
+        Self { pk: partition(tenant), sk: format!("{AUDIT}{id}") }
+    }
+
+    /// What a tenant used in a month (`2026-11`).
+    pub fn usage(tenant: &TenantId, month: &str) -> Self {
+        Self { pk: partition(tenant), sk: format!("USAGE#{month}") }
+    }
+
+    /// What a tenant stores.
+    pub fn stock(tenant: &TenantId) -> Self {
+        Self { pk: partition(tenant), sk: "STOCK".to_owned() }
+    }
+
     /// The mark of changes that the cache could not be told of.
     pub fn mark(tenant: &TenantId) -> Self {
         Self { pk: partition(tenant), sk: "MARK".to_owned() }
@@ -66,9 +98,9 @@ impl Key {
         Self { pk: partition(tenant), sk: format!("HASH#{collection}#{sha256}") }
     }
 
-    /// A conversation of a user.
-    pub fn conversation(tenant: &TenantId, user: &UserId, id: ConversationId) -> Self {
-        Self { pk: user_partition(tenant, user), sk: format!("{CONVERSATION}{id}") }
+    /// A conversation of a user or of an API key.
+    pub fn conversation(tenant: &TenantId, subject: Subject<'_>, id: ConversationId) -> Self {
+        Self { pk: conversations_partition(tenant, subject), sk: format!("{CONVERSATION}{id}") }
     }
 
     /// A message of a conversation.
@@ -97,33 +129,49 @@ pub struct Stored {
 }
 
 /// What an item in the partition of a tenant is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// The tenant itself.
     Tenant,
     /// One of its users.
-    User,
+    User(UserId),
+    /// One of its API keys.
+    ApiKey(KeyId),
     /// A collection.
-    Collection,
+    Collection(CollectionId),
     /// A document.
     Document(DocumentId),
+    /// A message of a conversation.
+    Message,
 }
 
 impl Stored {
-    /// Reads a key; `None` for everything that is none of these kinds, such as conversations, which lie in partitions of
-    /// their own. An error if the key names what cannot exist.
+    /// Reads a key; `None` for everything that is none of these kinds. An error if the key names what cannot exist.
     pub fn from_key(pk: &str, sk: &str) -> Result<Option<Self>, InvalidId> {
-        let Some(tenant) = pk.strip_prefix("T#").filter(|tenant| !tenant.contains('#')) else { return Ok(None) };
-        let kind = match sk {
-            TENANT => Kind::Tenant,
-            user if user.starts_with(USER) => Kind::User,
-            collection if collection.starts_with(COLLECTION) => Kind::Collection,
-            other => match other.strip_prefix(DOCUMENT) {
-                Some(id) => Kind::Document(id.parse()?),
-                None => return Ok(None),
-            },
+        let Some(rest) = pk.strip_prefix("T#") else { return Ok(None) };
+        let (tenant, part) = rest.split_once('#').map_or((rest, None), |(tenant, part)| (tenant, Some(part)));
+        let kind = match part {
+            None => Kind::in_partition_of_tenant(sk)?,
+            Some(part) if part.starts_with(CONVERSATION) && sk.starts_with(MESSAGE) => Some(Kind::Message),
+            Some(_) => None,
         };
-        Ok(Some(Self { tenant: tenant.parse()?, kind }))
+        kind.map(|kind| Ok(Self { tenant: tenant.parse()?, kind })).transpose()
+    }
+}
+
+impl Kind {
+    fn in_partition_of_tenant(sk: &str) -> Result<Option<Self>, InvalidId> {
+        if sk == TENANT {
+            return Ok(Some(Self::Tenant));
+        }
+        let Some((kind, id)) = sk.split_once('#') else { return Ok(None) };
+        Ok(Some(match kind {
+            "USER" => Self::User(id.parse()?),
+            "APIKEY" => Self::ApiKey(id.parse()?),
+            "COLLECTION" => Self::Collection(id.parse()?),
+            "DOC" => Self::Document(id.parse()?),
+            _ => return Ok(None),
+        }))
     }
 }
 
@@ -131,6 +179,10 @@ impl Stored {
 pub const TENANT: &str = "TENANT";
 /// What the sort keys of users begin with.
 pub const USER: &str = "USER#";
+/// What the sort keys of API keys begin with.
+pub const API_KEY: &str = "APIKEY#";
+/// What the sort keys of the audit trail begin with.
+pub const AUDIT: &str = "AUDIT#";
 /// What the sort keys of collections begin with.
 pub const COLLECTION: &str = "COLLECTION#";
 /// What the sort keys of documents begin with.
@@ -145,9 +197,12 @@ pub fn partition(tenant: &TenantId) -> String {
     format!("T#{tenant}")
 }
 
-/// The partition of a user's conversations.
-pub fn user_partition(tenant: &TenantId, user: &UserId) -> String {
-    format!("T#{tenant}#U#{user}")
+/// The partition of the conversations of a user or of an API key.
+pub fn conversations_partition(tenant: &TenantId, subject: Subject<'_>) -> String {
+    match subject {
+        Subject::User(user) => format!("T#{tenant}#U#{user}"),
+        Subject::Key(key) => format!("T#{tenant}#K#{key}"),
+    }
 }
 
 /// The partition of a conversation's messages.
@@ -291,12 +346,14 @@ mod tests {
     #[test]
     fn the_keys_of_a_tenants_own_items_are_read_back() {
         let (collection, document) = (CollectionId::default_collection(), DocumentId::new());
-        let in_partition = |sk: &str| Key { pk: partition(&tenant()), sk: sk.to_owned() };
+        let (user, key): (UserId, _) = ("ada".parse().unwrap(), KeyId::new());
         for (key, kind) in [
             (Key::document(&tenant(), document), Kind::Document(document)),
-            (Key::collection(&tenant(), &collection), Kind::Collection),
-            (in_partition("USER#ada"), Kind::User),
-            (in_partition("TENANT"), Kind::Tenant),
+            (Key::collection(&tenant(), &collection), Kind::Collection(collection.clone())),
+            (Key::user(&tenant(), &user), Kind::User(user.clone())),
+            (Key::api_key(&tenant(), key), Kind::ApiKey(key)),
+            (Key::tenant(&tenant()), Kind::Tenant),
+            (Key::message(&tenant(), ConversationId::new(), MessageId::new()), Kind::Message),
         ] {
             assert_eq!(read(&key), Some(Stored { tenant: tenant(), kind }), "{key:?}");
         }
@@ -308,9 +365,13 @@ mod tests {
         let collection = CollectionId::default_collection();
         for key in [
             Key::health(),
+            Key::owners(&tenant()),
+            Key::usage(&tenant(), "2026-11"),
+            Key::audit(&tenant(), AuditId::new()),
+            Key::api_key_owner("00"),
             Key::content_hash(&tenant(), &collection, "00"),
-            Key::conversation(&tenant(), &user, conversation),
-            Key::message(&tenant(), conversation, MessageId::new()),
+            Key::conversation(&tenant(), Subject::User(&user), conversation),
+            Key::conversation(&tenant(), Subject::Key(KeyId::new()), conversation),
             Key::chunk(&tenant(), DocumentId::new(), 1, 0),
             Key { pk: partition(&tenant()), sk: "TENANTS".to_owned() },
             Key { pk: "T#acme#DOC#x".to_owned(), sk: "DOC#x".to_owned() },

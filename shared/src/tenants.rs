@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
+use crate::audit;
 use crate::clients::DynamoDb;
 use crate::door::Overrides;
 use crate::error::Error;
@@ -44,12 +45,10 @@ impl Tenants {
     }
 
     /// Describes the tenant anew; its version grows by one.
-    pub async fn put(&self, id: &TenantId, tenant: &Tenant) -> Result<Tenant, Error> {
+    pub async fn put(&self, id: &TenantId, tenant: &Tenant, entry: &audit::Entry) -> Result<(), Error> {
         let optional = |value: &Option<String>| value.clone().map_or(AttributeValue::Null(true), AttributeValue::S);
-        let answer = self
-            .dynamodb
-            .client
-            .update_item()
+        let limits = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(tenant.limits)?;
+        let update = Update::builder()
             .table_name(&self.dynamodb.table)
             .set_key(Some(Key::tenant(id).attributes()))
             .update_expression("SET #name = :name, #plan = :plan, #limits = :limits ADD #version :one")
@@ -59,15 +58,11 @@ impl Tenants {
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":name", optional(&tenant.name))
             .expression_attribute_values(":plan", optional(&tenant.plan))
-            .expression_attribute_values(
-                ":limits",
-                serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(tenant.limits)?,
-            )
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
-            .return_values(ReturnValue::AllNew)
-            .send()
-            .await?;
-        from_item(answer.attributes)
+            .expression_attribute_values(":limits", limits)
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
+        let update = TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build();
+        let writes = vec![update, entry.write(&self.dynamodb, id)?];
+        self.dynamodb.transact(writes).await?.map_err(|_| Error::internal("a tenant was not described"))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod cache;
 mod changes;
+mod collections;
 mod consistency;
 mod counters;
 mod documents;
@@ -17,6 +18,7 @@ mod flow;
 mod infrastructure;
 mod ingestion;
 mod isolation;
+mod keys;
 mod limiter;
 mod limits;
 mod minilm;
@@ -24,3 +26,5 @@ mod records;
 mod restart;
 mod template;
 mod tokens;
+mod usage;
+mod users;

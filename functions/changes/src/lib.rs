@@ -1,17 +1,28 @@
-//! Reads the stream of the main table and replaces the epochs of what went stale.
+//! Reads the stream of the main table: replaces the epochs of what went stale, removes what is left of what was deleted,
+//! and adds up what tenants use.
 //!
-//! Whoever writes through the API has replaced them already. This heals what that cannot: a writer that died in between,
-//! a cache that could not be told, an answer that was made from an index that lagged, and writes behind the API's back.
-//! An epoch replaced once more costs some cached answers and nothing else, so records may come twice and in any order.
+//! Whoever writes through the API has replaced the epochs already. This heals what that cannot: a writer that died in
+//! between, a cache that could not be told, an answer that was made from an index that lagged, and writes behind the API's
+//! back. An epoch replaced once more costs some cached answers and nothing else, so records may come twice and in any order.
 
+mod change;
+mod follow_up;
 mod stale;
 
-use aws_lambda_events::dynamodb::Event;
+use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use futures::future::join_all;
-use shared::clients::CacheError;
+use shared::chunks::Chunks;
+use shared::clients::{Blobs, CacheError};
+use shared::conversations::Conversations;
+use shared::documents::Documents;
 use shared::door::{Epochs, Scope};
+use shared::keys::Keys;
+use shared::usage::Usage;
+use shared::users::Users;
 
+use crate::change::Change;
+use crate::follow_up::{Fault, follow_up};
 use crate::stale::Stale;
 
 /// What the function needs.
@@ -19,25 +30,76 @@ use crate::stale::Stale;
 pub struct State {
     /// The epochs of the tenants.
     pub epochs: Epochs,
+    /// Documents, of collections that were deleted.
+    pub documents: Documents,
+    /// Passages of documents that were deleted.
+    pub chunks: Chunks,
+    /// Their originals.
+    pub blobs: Blobs,
+    /// Members of collections that were deleted.
+    pub users: Users,
+    /// Keys of users who were removed.
+    pub keys: Keys,
+    /// Their conversations.
+    pub conversations: Conversations,
+    /// What tenants use.
+    pub usage: Usage,
 }
 
 /// Works on a batch of records in the order of the stream. The response names the earliest record that failed: Lambda
 /// delivers again from there on, so nothing is tried again here.
 pub async fn handle(state: State, event: Event) -> DynamoDbEventResponse {
-    let stale = stale::by_tenant(&event.records);
-    // Side by side, so that the commands share one round trip.
-    let outcomes = join_all(stale.iter().map(|stale| renew(&state.epochs, stale))).await;
-    let failed = stale.iter().zip(outcomes).filter_map(|(stale, outcome)| Some((stale, outcome.err()?)));
+    let changes = read(&event.records);
+    let stale_failure = renew_all(&state, &stale::by_tenant(&changes)).await;
+    // In their order, and only after the cache was told: removing can take its time.
+    let mut failure = stale_failure;
+    for (place, change) in &changes {
+        match follow_up(&state, change).await {
+            Ok(()) => {}
+            Err(Fault::Malformed(error)) => skipped(&event.records[*place], &error),
+            Err(Fault::Failed(error)) => {
+                tracing::error!(tenant = %change.tenant, record = change.record, %error, "a change was not followed up");
+                failure = Some(failure.map_or(*place, |first| first.min(*place)));
+                break;
+            }
+        }
+    }
     let mut response = DynamoDbEventResponse::default();
-    if let Some((stale, error)) = failed.min_by_key(|(stale, _)| stale.first) {
+    if let Some(first) = failure {
+        let mut failed = DynamoDbBatchItemFailure::default();
         // Without a number Lambda delivers the whole batch again, which is right too.
-        let sequence_number = event.records[stale.first].change.sequence_number.clone();
-        tracing::error!(tenant = %stale.tenant, sequence_number, %error, "the epochs were not replaced");
-        let mut failure = DynamoDbBatchItemFailure::default();
-        failure.item_identifier = sequence_number;
-        response.batch_item_failures.push(failure);
+        failed.item_identifier.clone_from(&event.records[first].change.sequence_number);
+        response.batch_item_failures.push(failed);
     }
     response
+}
+
+/// The changes of a batch with their places in it. A record that cannot be understood is logged and left out, or it would
+/// hold up the stream for as long as it is delivered again.
+fn read(records: &[EventRecord]) -> Vec<(usize, Change)> {
+    let mut changes = Vec::with_capacity(records.len());
+    for (place, record) in records.iter().enumerate() {
+        match Change::read(record) {
+            Ok(change) => changes.extend(change.map(|change| (place, change))),
+            Err(error) => skipped(record, &error),
+        }
+    }
+    changes
+}
+
+fn skipped(record: &EventRecord, error: &impl std::fmt::Display) {
+    let sequence_number = record.change.sequence_number.as_deref();
+    tracing::warn!(sequence_number, %error, "a record of the stream was skipped");
+}
+
+/// Replaces the epochs of all tenants side by side, so that the commands share one round trip. The place of the first
+/// record of which the cache could not be told.
+async fn renew_all(state: &State, stale: &[Stale]) -> Option<usize> {
+    let outcomes = join_all(stale.iter().map(|stale| renew(&state.epochs, stale))).await;
+    let failed = stale.iter().zip(outcomes).filter_map(|(stale, outcome)| Some((stale, outcome.err()?)));
+    let (stale, error) = failed.min_by_key(|(stale, _)| stale.first)?;
+    tracing::error!(tenant = %stale.tenant, %error, "the epochs were not replaced");
+    Some(stale.first)
 }
 
 async fn renew(epochs: &Epochs, stale: &Stale) -> Result<(), CacheError> {
@@ -46,5 +108,34 @@ async fn renew(epochs: &Epochs, stale: &Stale) -> Result<(), CacheError> {
         // Without a cache nothing is stale.
         Err(CacheError::NotConfigured) => Ok(()),
         outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The key of an item as records hold it.
+    pub(crate) fn key(pk: &str, sk: &str) -> Value {
+        json!({ "pk": { "S": pk }, "sk": { "S": sk } })
+    }
+
+    /// What is read of records, each with its kind, key, old image and new image.
+    pub(crate) fn changes(
+        records: impl IntoIterator<Item = (&'static str, Value, Value, Value)>,
+    ) -> Vec<(usize, Change)> {
+        let record = |(name, keys, before, after): (&str, Value, Value, Value)| {
+            json!({
+                "eventID": "1", "eventName": name, "awsRegion": "us-east-1",
+                "dynamodb": {
+                    "Keys": keys, "OldImage": before, "NewImage": after, "SequenceNumber": "111", "SizeBytes": 1,
+                },
+            })
+        };
+        let records: Vec<Value> = records.into_iter().map(record).collect();
+        let event: Event = serde_json::from_value(json!({ "Records": records })).unwrap();
+        read(&event.records)
     }
 }

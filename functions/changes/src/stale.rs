@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_lambda_events::dynamodb::EventRecord;
 use serde::Deserialize;
+use serde_dynamo::AttributeValue;
 use shared::door::Scope;
-use shared::tables::{Kind, Stored};
-use shared::tenancy::{InvalidId, TenantId};
+use shared::tables::Kind;
+use shared::tenancy::TenantId;
+
+use crate::change::{Change, Malformed};
 
 /// What went stale for one tenant.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,87 +19,62 @@ pub(crate) struct Stale {
     pub(crate) first: usize,
 }
 
-/// A record that no retry will make sense of.
-#[derive(Debug, thiserror::Error)]
-enum Malformed {
-    #[error("the key is not one of the table: {0}")]
-    Key(#[from] serde_dynamo::Error),
-    #[error("the tenant {0}")]
-    Tenant(#[from] InvalidId),
-}
-
-#[derive(Deserialize)]
-struct Keys {
-    pk: String,
-    sk: String,
-}
-
-/// What a batch of records made stale, grouped by tenant. A record that cannot be understood is logged and left out, or it
-/// would hold up the stream for as long as it is delivered again.
-pub(crate) fn by_tenant(records: &[EventRecord]) -> Vec<Stale> {
+/// What a batch of changes made stale, grouped by tenant; each with its place in the batch.
+pub(crate) fn by_tenant(changes: &[(usize, Change)]) -> Vec<Stale> {
     let mut tenants = BTreeMap::new();
-    for (place, record) in records.iter().enumerate() {
-        match stored(record) {
-            Ok(Some(Stored { tenant, kind })) => {
-                let new = Stale { tenant: tenant.clone(), scopes: BTreeSet::new(), first: place };
-                tenants.entry(tenant).or_insert(new).scopes.extend(scopes(kind));
-            }
-            Ok(None) => {}
-            Err(error) => {
-                let sequence_number = record.change.sequence_number.as_deref();
-                tracing::warn!(sequence_number, %error, "a record of the stream was skipped");
-            }
+    for (place, change) in changes {
+        let scopes = scopes(change);
+        if !scopes.is_empty() {
+            let new = Stale { tenant: change.tenant.clone(), scopes: BTreeSet::new(), first: *place };
+            tenants.entry(change.tenant.clone()).or_insert(new).scopes.extend(scopes);
         }
     }
     tenants.into_values().collect()
 }
 
-fn stored(record: &EventRecord) -> Result<Option<Stored>, Malformed> {
-    let keys: Keys = serde_dynamo::from_item(record.change.keys.clone())?;
-    Ok(Stored::from_key(&keys.pk, &keys.sk)?)
+/// What is made of the item that changed.
+fn scopes(change: &Change) -> Vec<Scope> {
+    match &change.kind {
+        // Collections count their documents.
+        Kind::Document(id) => vec![Scope::Document(*id), Scope::Documents, Scope::Collections, Scope::Search],
+        Kind::Collection(_) => Scope::OF_COLLECTION.to_vec(),
+        Kind::Tenant => vec![Scope::Users],
+        Kind::User(_) if is_decision(change).unwrap_or(true) => vec![Scope::Users],
+        Kind::ApiKey(_) if change.is_removal() => vec![Scope::Users],
+        // A user who appears, or a key that is used, changes nothing for anybody.
+        Kind::User(_) | Kind::ApiKey(_) | Kind::Message => Vec::new(),
+    }
 }
 
-/// What is made of items of a kind.
-fn scopes(kind: Kind) -> Vec<Scope> {
-    match kind {
-        // Collections count their documents.
-        Kind::Document(id) => vec![Scope::Document(id), Scope::Documents, Scope::Collections, Scope::Search],
-        // Profiles name the collections that their user may read, and a search asks all of those.
-        Kind::Collection => vec![Scope::Collections, Scope::Search, Scope::Users],
-        Kind::User | Kind::Tenant => vec![Scope::Users],
+/// Whether somebody decided something about a user, or the claims of one changed who was known.
+fn is_decision(change: &Change) -> Result<bool, Malformed> {
+    #[derive(Default, Deserialize, PartialEq)]
+    #[serde(default)]
+    struct Decided {
+        version: u64,
+        claims: Option<AttributeValue>,
     }
+    let (before, after): (Decided, Decided) = change.sides()?;
+    Ok(before.version != after.version || (!change.is_new() && before.claims != after.claims))
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_lambda_events::dynamodb::Event;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::tests::{changes, key};
 
     const FIRST: &str = "DOC#01J9ZQ3W6V8Y0ABCDEFGHJKMNP";
     const SECOND: &str = "DOC#01J9ZQ3W6V8Y0ABCDEFGHJKMNQ";
+    const API_KEY: &str = "APIKEY#01J9ZQ3W6V8Y0ABCDEFGHJKMNP";
 
     fn id(sk: &str) -> shared::tenancy::DocumentId {
         sk.trim_start_matches("DOC#").parse().unwrap()
     }
 
     fn found(keys: &[Value]) -> Vec<Stale> {
-        let records: Vec<Value> = keys
-            .iter()
-            .map(|keys| {
-                json!({
-                    "eventID": "1", "eventName": "MODIFY", "awsRegion": "us-east-1",
-                    "dynamodb": { "Keys": keys, "SequenceNumber": "111", "SizeBytes": 1 },
-                })
-            })
-            .collect();
-        let event: Event = serde_json::from_value(json!({ "Records": records })).unwrap();
-        by_tenant(&event.records)
-    }
-
-    fn key(pk: &str, sk: &str) -> Value {
-        json!({ "pk": { "S": pk }, "sk": { "S": sk } })
+        by_tenant(&changes(keys.iter().map(|keys| ("MODIFY", keys.clone(), json!({}), json!({})))))
     }
 
     fn stale(tenant: &str, first: usize, scopes: &[Scope]) -> Stale {
@@ -106,11 +83,10 @@ mod tests {
 
     #[test]
     fn each_kind_of_item_makes_its_scopes_stale() {
-        use Scope::{Collections, Document, Documents, Search, Users};
+        use Scope::{Collections, Document, Documents, EachDocument, Search, Users};
         for (sk, scopes) in [
             (FIRST, &[Document(id(FIRST)), Documents, Collections, Search][..]),
-            ("COLLECTION#handbook", &[Collections, Search, Users]),
-            ("USER#ada", &[Users]),
+            ("COLLECTION#handbook", &[Collections, Documents, EachDocument, Search, Users]),
             ("TENANT", &[Users]),
         ] {
             assert_eq!(found(&[key("T#acme", sk)]), [stale("acme", 0, scopes)], "{sk}");
@@ -118,9 +94,32 @@ mod tests {
     }
 
     #[test]
+    fn a_user_who_appears_and_a_key_that_is_used_make_nothing_stale_but_decisions_do() {
+        let version = |number: &str| json!({ "version": { "N": number } });
+        let claims = |role: &str| json!({ "claims": { "M": { "role": { "S": role } } } });
+        let (user, api_key) = (key("T#acme", "USER#ada"), key("T#acme", API_KEY));
+        for (name, keys, before, after, is_stale) in [
+            ("INSERT", &user, json!({}), claims("viewer"), false),
+            ("INSERT", &user, json!({}), version("1"), true),
+            ("MODIFY", &user, version("1"), version("2"), true),
+            ("MODIFY", &user, claims("viewer"), claims("owner"), true),
+            ("MODIFY", &user, claims("viewer"), claims("viewer"), false),
+            ("REMOVE", &user, version("2"), json!({}), true),
+            ("INSERT", &api_key, json!({}), json!({}), false),
+            ("MODIFY", &api_key, json!({}), json!({ "last_used_at": { "S": "2026-11-24T00:00:00Z" } }), false),
+            ("REMOVE", &api_key, json!({}), json!({}), true),
+        ] {
+            let found = by_tenant(&changes([(name, keys.clone(), before, after)]));
+            let expected = if is_stale { vec![stale("acme", 0, &[Scope::Users])] } else { Vec::new() };
+            assert_eq!(found, expected, "{name} {keys}");
+        }
+    }
+
+    #[test]
     fn other_items_make_nothing_stale() {
         for (pk, sk) in [
             ("T#acme", "HASH#default#00"),
+            ("T#acme", "USAGE#2026-11"),
             ("T#acme#U#ada", "CONV#01J9ZQ3W6V8Y0ABCDEFGHJKMNP"),
             ("T#acme#CONV#01J9ZQ3W6V8Y0ABCDEFGHJKMNP", "MSG#01J9ZQ3W6V8Y0ABCDEFGHJKMNP"),
             ("HEALTH", "HEALTH"),
@@ -133,7 +132,7 @@ mod tests {
     fn a_batch_is_grouped_by_tenant_from_its_first_record_on() {
         let batch = [
             key("T#globex", "HASH#default#00"),
-            key("T#initech", "USER#ada"),
+            key("T#initech", "TENANT"),
             key("T#acme", "TENANT"),
             key("T#globex", FIRST),
             key("T#acme", "COLLECTION#handbook"),
@@ -142,7 +141,7 @@ mod tests {
         let one = [FIRST, SECOND].map(|sk| Scope::Document(id(sk)));
         let documents = [&one[..], &[Scope::Documents, Scope::Collections, Scope::Search]].concat();
         let expected = [
-            stale("acme", 2, &[Scope::Collections, Scope::Search, Scope::Users]),
+            stale("acme", 2, Scope::OF_COLLECTION),
             stale("globex", 3, &documents),
             stale("initech", 1, &[Scope::Users]),
         ];
@@ -157,7 +156,7 @@ mod tests {
             json!({ "pk": { "N": "1" }, "sk": { "S": FIRST } }),
             key("T#no such tenant", FIRST),
             key("T#acme", "DOC#1"),
-            key("T#acme", "USER#ada"),
+            key("T#acme", "TENANT"),
         ];
         assert_eq!(found(&batch), [stale("acme", 5, &[Scope::Users])]);
     }

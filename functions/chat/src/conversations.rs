@@ -77,13 +77,13 @@ impl Conversations {
         }
         let conversation = Conversation { id: ConversationId::new(), title, created_at: now };
         let item = serde_dynamo::aws_sdk_dynamodb_1::to_item(&conversation)?;
-        self.put(item, Key::conversation(&principal.tenant, &principal.user, conversation.id)).await?;
+        self.put(item, Key::conversation(&principal.tenant, principal.subject(), conversation.id)).await?;
         Ok(conversation)
     }
 
     /// The conversation; [`Error::NotFound`] if this user has none by this id.
     pub(crate) async fn get(&self, principal: &Principal, id: ConversationId) -> Result<Conversation, Error> {
-        let item = self.dynamodb.get(Key::conversation(&principal.tenant, &principal.user, id)).await?;
+        let item = self.dynamodb.get(Key::conversation(&principal.tenant, principal.subject(), id)).await?;
         Ok(serde_dynamo::aws_sdk_dynamodb_1::from_item(item.ok_or(Error::NotFound)?)?)
     }
 
@@ -111,7 +111,7 @@ impl Conversations {
         limit: usize,
         cursor: Option<&str>,
     ) -> Result<Page<Conversation>, Error> {
-        let partition = tables::user_partition(&principal.tenant, &principal.user);
+        let partition = tables::conversations_partition(&principal.tenant, principal.subject());
         self.page(partition, tables::CONVERSATION, Order::NewestFirst, limit, cursor).await
     }
 
@@ -129,7 +129,7 @@ impl Conversations {
 
     /// Removes a conversation of the user, its messages last: without it they cannot be reached.
     pub(crate) async fn delete(&self, principal: &Principal, id: ConversationId) -> Result<(), Error> {
-        let key = Key::conversation(&principal.tenant, &principal.user, id);
+        let key = Key::conversation(&principal.tenant, principal.subject(), id);
         self.remove(key).await?;
         let mut cursor = None;
         loop {

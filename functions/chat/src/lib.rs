@@ -9,7 +9,6 @@ mod run;
 
 use axum::Router;
 use axum::routing::{delete, get, post};
-use shared::collections::Collections;
 use shared::door::Door;
 use shared::retrieval::Retriever;
 
@@ -20,8 +19,6 @@ pub use conversations::Conversations;
 pub struct State {
     /// What each request passes first.
     pub door: Door,
-    /// The collections a question may be put to.
-    pub collections: Collections,
     /// Finds the passages that answers are made of.
     pub retriever: Retriever,
     /// Keeps what was said.

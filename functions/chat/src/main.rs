@@ -2,7 +2,6 @@
 
 use chat::{Conversations, State};
 use shared::clients::{Builder, Clients};
-use shared::collections::Collections;
 use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,7 +12,6 @@ async fn main() -> Result<(), lambda_http::Error> {
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
     let state = State {
         door,
-        collections: Collections::new(&dynamodb),
         retriever: builder.retriever(&dynamodb, &redis, builder.embedder()?)?,
         conversations: Conversations::new(&dynamodb),
     };

@@ -62,7 +62,7 @@ async fn accept(state: &State, principal: Principal, request: Request) -> Result
         return Err(Error::field("/message", format!("must have 1 to {MAX_MESSAGE} characters")));
     }
     for (index, id) in request.collections.iter().enumerate() {
-        if !state.collections.exists(&principal.tenant, id).await? {
+        if !principal.reads(id) {
             return Err(Error::field(format!("/collections/{index}"), "there is no such collection"));
         }
     }

@@ -1,11 +1,14 @@
 use axum::extract::State as Extract;
 use futures::future::try_join_all;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::collections::{Access, Collection, MAX_COLLECTIONS};
+use serde_json::json;
+use shared::audit::{Action, Entry};
+use shared::collections::{Collection, MAX_COLLECTIONS};
 use shared::error::Error;
 use shared::http::{Json, PathId};
 use shared::page::Page;
-use shared::tenancy::{CollectionId, Principal, Role};
+use shared::tenancy::{Access, CollectionId, Permission, Principal};
 
 use crate::State;
 
@@ -21,7 +24,8 @@ pub(crate) async fn list(
     principal: Principal,
 ) -> Result<Json<Page<CollectionView>>, Error> {
     let collections = state.collections.list(&principal.tenant).await?;
-    let views = collections.into_iter().map(|collection| view(&state, &principal, collection));
+    let readable = collections.into_iter().filter(|collection| principal.reads(&collection.id));
+    let views = readable.map(|collection| view(&state, &principal, collection));
     Ok(Json(Page { data: try_join_all(views).await?, next_cursor: None }))
 }
 
@@ -38,7 +42,7 @@ pub(crate) async fn put(
     PathId(id): PathId<String>,
     Json(body): Json<PutCollection>,
 ) -> Result<Json<CollectionView>, Error> {
-    principal.require(Role::Admin)?;
+    principal.require(Permission::Manage)?;
     let id: CollectionId = id.parse().map_err(|rule| Error::field("id", format!("{rule}")))?;
     let name = body.name.unwrap_or_else(|| id.to_string());
     if name.trim().is_empty() || name.chars().count() > 200 {
@@ -48,9 +52,33 @@ pub(crate) async fn put(
     if existing.len() >= MAX_COLLECTIONS && existing.iter().all(|collection| collection.id != id) {
         return Err(Error::Conflict("The tenant has as many collections as it may."));
     }
-    let collection = Collection { id, name, access: body.access.unwrap_or(Access::Tenant) };
-    state.collections.put(&principal.tenant, &collection).await?;
+    let before = existing.into_iter().find(|collection| collection.id == id).map(|collection| collection.access);
+    let access = body.access.or(before).unwrap_or(Access::Tenant);
+    let collection = Collection { id, name, access };
+    let entry = Entry::new(&principal, Action::PutCollection, &collection.id, json!(collection));
+    state.collections.put(&principal.tenant, &collection, &entry).await?;
     Ok(Json(view(&state, &principal, collection).await?))
+}
+
+/// Deletes a collection with all its documents.
+pub(crate) async fn delete(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    PathId(id): PathId<CollectionId>,
+) -> Result<(StatusCode, Json<Deleting>), Error> {
+    principal.require(Permission::Manage)?;
+    if id == CollectionId::default_collection() {
+        return Err(Error::Conflict("The default collection is always there; delete its documents instead."));
+    }
+    let entry = Entry::new(&principal, Action::DeleteCollection, &id, json!({}));
+    state.collections.delete(&principal.tenant, &id, &entry).await?;
+    Ok((StatusCode::ACCEPTED, Json(Deleting { id, status: "deleting" })))
+}
+
+#[derive(Serialize)]
+pub(crate) struct Deleting {
+    id: CollectionId,
+    status: &'static str,
 }
 
 async fn view(state: &State, principal: &Principal, collection: Collection) -> Result<CollectionView, Error> {

@@ -1,14 +1,15 @@
+use axum::Extension;
 use axum::extract::State as Extract;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::chunks::Chunk;
-use shared::clients::BlobKey;
 use shared::documents::{Document, DocumentFilter, Metadata, Status, filename, metadata};
+use shared::door::TenantRecord;
 use shared::error::Error;
 use shared::http::{Json, PathId, Query};
 use shared::page::{Limit, Page};
 use shared::retrieval::Span;
-use shared::tenancy::{CollectionId, DocumentId, Principal, Role};
+use shared::tenancy::{CollectionId, DocumentId, Permission, Principal};
 use time::OffsetDateTime;
 
 use crate::State;
@@ -25,10 +26,17 @@ pub(crate) struct ListQuery {
 
 pub(crate) async fn list(
     Extract(state): Extract<State>,
+    Extension(tenant): Extension<TenantRecord>,
     principal: Principal,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<Document>>, Error> {
-    let filter = DocumentFilter { collection: query.collection, status: query.status };
+    // A collection that the caller may not read has no documents for the caller, like one that is not there.
+    if query.collection.as_ref().is_some_and(|id| !principal.reads(id)) {
+        return Ok(Json(Page { data: Vec::new(), next_cursor: None }));
+    }
+    let all = query.collection.is_some() || principal.reads_all(&tenant.collections);
+    let within = if all { Vec::new() } else { principal.collections.keys().cloned().collect() };
+    let filter = DocumentFilter { collection: query.collection, status: query.status, within };
     let page = state.documents.list(&principal.tenant, &filter, query.limit.get(), query.cursor.as_deref());
     Ok(Json(page.await?))
 }
@@ -38,7 +46,7 @@ pub(crate) async fn read(
     principal: Principal,
     PathId(id): PathId<DocumentId>,
 ) -> Result<Json<Document>, Error> {
-    Ok(Json(state.documents.get(&principal.tenant, id).await?))
+    Ok(Json(visible(&state, &principal, id).await?))
 }
 
 #[derive(Deserialize)]
@@ -65,7 +73,7 @@ pub(crate) async fn chunks(
     PathId(id): PathId<DocumentId>,
     Query(query): Query<ChunksQuery>,
 ) -> Result<Json<Page<ChunkView>>, Error> {
-    let document = state.documents.get(&principal.tenant, id).await?;
+    let document = visible(&state, &principal, id).await?;
     let Some(version) = document.served_version else {
         return Ok(Json(Page { data: Vec::new(), next_cursor: None }));
     };
@@ -99,7 +107,8 @@ pub(crate) async fn change(
     PathId(id): PathId<DocumentId>,
     Json(change): Json<Change>,
 ) -> Result<Json<Document>, Error> {
-    principal.require(Role::Editor)?;
+    let document = visible(&state, &principal, id).await?;
+    principal.require_in(Permission::Write, &document.collection)?;
     if let Some(name) = &change.filename {
         filename::check(name).map_err(|detail| Error::field("/filename", detail))?;
     }
@@ -122,22 +131,15 @@ pub(crate) async fn delete(
     principal: Principal,
     PathId(id): PathId<DocumentId>,
 ) -> Result<(StatusCode, Json<Deleting>), Error> {
-    principal.require(Role::Editor)?;
-    let document = state.documents.get(&principal.tenant, id).await?;
+    let document = visible(&state, &principal, id).await?;
+    principal.require_in(Permission::Write, &document.collection)?;
+    // From here on nothing uses the document. `changes` removes what is left of it.
     state.documents.delete(&principal.tenant, &document).await?;
-    // From here on nothing uses the document. What is left of it cannot be seen, so failing to remove it is not the
-    // caller's concern.
-    if let Err(error) = purge(&state, &principal, &document).await {
-        tracing::error!(tenant = %principal.tenant, document = %id, %error, "a deleted document was not purged");
-    }
     Ok((StatusCode::ACCEPTED, Json(Deleting { id, status: "deleting" })))
 }
 
-async fn purge(state: &State, principal: &Principal, document: &Document) -> Result<(), Error> {
-    state.chunks.delete_all(&principal.tenant, document.id).await?;
-    for version in 1..=document.version {
-        let key = BlobKey { tenant: principal.tenant.clone(), document: document.id, version };
-        state.blobs.delete(&key).await?;
-    }
-    Ok(())
+/// The document, if the caller may read its collection.
+async fn visible(state: &State, principal: &Principal, id: DocumentId) -> Result<Document, Error> {
+    let document = state.documents.get(&principal.tenant, id).await?;
+    if principal.reads(&document.collection) { Ok(document) } else { Err(Error::NotFound) }
 }

@@ -1,4 +1,4 @@
-//! List, read, change and delete documents; list and make collections.
+//! List, read, change and delete documents and collections.
 
 mod collections;
 mod documents;
@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{delete, get, patch, put};
 use shared::chunks::Chunks;
-use shared::clients::Blobs;
 use shared::collections::Collections;
 use shared::documents::Documents;
 use shared::door::{Door, Scope};
@@ -27,8 +26,6 @@ pub struct State {
     pub collections: Collections,
     /// Their passages.
     pub chunks: Chunks,
-    /// Their originals.
-    pub blobs: Blobs,
 }
 
 /// `/documents` and `/collections`.
@@ -38,8 +35,7 @@ pub fn router(state: State) -> Router {
     let reads_one = || door.reads(Scope::Documents).one().cached(KEEP);
     let changes_one = door.writes(&[Scope::Documents, Scope::Search]).one();
     let removes_one = door.writes(&[Scope::Documents, Scope::Search, Scope::Collections]).one();
-    // A profile names the collections.
-    let puts_collection = door.writes(&[Scope::Collections, Scope::Search, Scope::Users]);
+    let changes_collection = || door.writes(Scope::OF_COLLECTION);
     Router::new()
         .route("/documents", get(documents::list).route_layer(lists(Scope::Documents)))
         .route("/documents/{id}", get(documents::read).route_layer(reads_one()))
@@ -47,6 +43,7 @@ pub fn router(state: State) -> Router {
         .route("/documents/{id}", delete(documents::delete).route_layer(removes_one))
         .route("/documents/{id}/chunks", get(documents::chunks).route_layer(reads_one()))
         .route("/collections", get(collections::list).route_layer(lists(Scope::Collections)))
-        .route("/collections/{id}", put(collections::put).route_layer(puts_collection))
+        .route("/collections/{id}", put(collections::put).route_layer(changes_collection()))
+        .route("/collections/{id}", delete(collections::delete).route_layer(changes_collection()))
         .with_state(state)
 }

@@ -9,7 +9,7 @@ use shared::{http, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
+    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
     let state = documents::State {
@@ -17,7 +17,6 @@ async fn main() -> Result<(), lambda_http::Error> {
         documents: Documents::new(&dynamodb),
         collections: Collections::new(&dynamodb),
         chunks: Chunks::new(&dynamodb),
-        blobs,
     };
     http::run(documents::router(state)).await
 }

@@ -5,7 +5,7 @@ use shared::chunks::Chunk;
 use shared::clients::BlobKey;
 use shared::documents::{Document, ErrorCode, Failure, StageName, Status};
 use shared::door::Scope;
-use shared::embed::{EmbedError, Embedder};
+use shared::embed::{EmbedError, Embedder, estimated_tokens};
 use shared::error::Error;
 use time::OffsetDateTime;
 
@@ -73,6 +73,7 @@ async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), St
     let passages = passages(state, &document, bytes.into()).await?;
 
     let document = begin(state, key, &document, StageName::Embedding).await?;
+    let tokens = passages.iter().map(|passage| estimated_tokens(&passage.embedded)).sum();
     let mut vectors = Vec::with_capacity(passages.len());
     for batch in passages.chunks(BATCH) {
         let texts: Vec<String> = batch.iter().map(|passage| passage.embedded.clone()).collect();
@@ -89,7 +90,7 @@ async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), St
     state.chunks.put(&key.tenant, &document.collection, document.id, &chunks).await?;
 
     let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-    let ready = state.documents.ready(&key.tenant, &document, count, OffsetDateTime::now_utc()).await?;
+    let ready = state.documents.ready(&key.tenant, &document, count, tokens, OffsetDateTime::now_utc()).await?;
     if ready.is_none() {
         remove_orphans(state, key).await?;
         return Err(Stop::Obsolete);

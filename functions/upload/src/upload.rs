@@ -8,7 +8,7 @@ use shared::documents::{Created, Document, ErrorCode, Status};
 use shared::door::{Changed, Scope};
 use shared::error::Error;
 use shared::http::Json;
-use shared::tenancy::{DocumentId, Principal, Role};
+use shared::tenancy::{DocumentId, Permission, Principal};
 use time::OffsetDateTime;
 
 use crate::State;
@@ -27,10 +27,10 @@ pub(crate) async fn upload(
     principal: Principal,
     form: Form,
 ) -> Result<(StatusCode, Extension<Changed>, Json<Answer>), Error> {
-    principal.require(Role::Editor)?;
-    if !state.collections.exists(&principal.tenant, &form.collection).await? {
-        return Err(Error::field("collection", "there is no such collection"));
+    if !principal.reads(&form.collection) {
+        return Err(no_such_collection());
     }
+    principal.require_in(Permission::Write, &form.collection)?;
     let now = OffsetDateTime::now_utc();
     let document = Document {
         id: DocumentId::new(),
@@ -51,7 +51,14 @@ pub(crate) async fn upload(
         created_by: principal.user.clone(),
     };
     let (document, duplicate) = match state.documents.create(&principal.tenant, &document).await? {
-        Created::New => (document, false),
+        Created::New => {
+            // Whoever deletes a collection sees all documents entered before, and this sees if it was deleted before.
+            if !state.collections.exists(&principal.tenant, &document.collection).await? {
+                state.documents.delete(&principal.tenant, &document).await?;
+                return Err(no_such_collection());
+            }
+            (document, false)
+        }
         Created::Duplicate(id) => {
             let existing = state.documents.find(&principal.tenant, id).await?;
             (existing.ok_or_else(|| Error::unavailable("the same bytes were deleted meanwhile"))?, true)
@@ -66,6 +73,10 @@ pub(crate) async fn upload(
     state.blobs.put(&key, form.bytes).await?;
     let document = state.documents.queued(&principal.tenant, document.id, OffsetDateTime::now_utc()).await?;
     Ok((status, changed, Json(Answer { document, duplicate })))
+}
+
+fn no_such_collection() -> Error {
+    Error::field("collection", "there is no such collection")
 }
 
 /// Whether the same bytes again may end better: they never arrived, or it was not their fault.

@@ -1,40 +1,70 @@
-//! The caller's own profile, and the tenants of the platform.
+//! Users, API keys and tenants: who may do what, what they did, and what they used.
 
+mod audit;
+mod keys;
 mod profile;
 mod tenants;
+mod usage;
+mod users;
 
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, patch, put};
-use shared::collections::Collections;
+use axum::routing::{delete, get, patch, post, put};
 use shared::door::{Door, Scope};
+use shared::keys::Keys;
+use shared::page::Pages;
 use shared::tenants::Tenants;
+use shared::usage::Usage;
 use shared::users::Users;
 
 /// How long an answer may be served again if nothing changes.
 const KEEP: Duration = Duration::from_mins(1);
+/// The longest name, in characters.
+const MAX_NAME: usize = 200;
 
 /// What the routes need.
 #[derive(Clone)]
 pub struct State {
     /// What each request passes first.
     pub door: Door,
-    /// What the caller may read.
-    pub collections: Collections,
     /// Plans and limits.
     pub tenants: Tenants,
     /// What is kept of users.
     pub users: Users,
+    /// API keys.
+    pub keys: Keys,
+    /// What was used.
+    pub usage: Usage,
+    /// Reads lists.
+    pub pages: Pages,
 }
 
-/// `/users/me` and `/tenants`.
+/// `/users`, `/keys`, `/tenants`, `/usage` and `/audit`.
 pub fn router(state: State) -> Router {
     let door = &state.door;
+    let changes_users = || door.writes(&[Scope::Users]);
     Router::new()
         .route("/users/me", get(profile::read).route_layer(door.reads(Scope::Users).cached(KEEP).personal()))
-        .route("/users/me", patch(profile::change).route_layer(door.writes(&[Scope::Users])))
+        .route("/users/me", patch(profile::change).route_layer(changes_users()))
+        .route("/users", get(users::list).route_layer(door.counts()))
+        .route("/users/{id}", get(users::read).route_layer(door.counts()))
+        .route("/users/{id}", put(users::put).route_layer(changes_users()))
+        .route("/users/{id}", delete(users::remove).route_layer(changes_users()))
+        .route("/keys", get(keys::list).route_layer(door.counts()))
+        .route("/keys", post(keys::create).route_layer(door.counts()))
+        .route("/keys/{id}", delete(keys::revoke).route_layer(changes_users()))
         .route("/tenants/{id}", get(tenants::read).route_layer(door.counts()))
         .route("/tenants/{id}", put(tenants::put).route_layer(door.counts()))
+        .route("/usage", get(usage::read).route_layer(door.counts()))
+        .route("/audit", get(audit::list).route_layer(door.counts()))
         .with_state(state)
+}
+
+/// Refuses a name that is empty or too long.
+fn check_name(name: &str) -> Result<(), shared::error::Error> {
+    if name.trim().is_empty() || name.chars().count() > MAX_NAME {
+        return Err(shared::error::Error::field("/name", format!("must have 1 to {MAX_NAME} characters")));
+    }
+    Ok(())
 }

@@ -4,28 +4,23 @@ use serde::{Deserialize, Serialize};
 use shared::door::TenantRecord;
 use shared::error::Error;
 use shared::http::Json;
-use shared::tenancy::{CollectionId, Principal, Role, TenantId, UserId};
+use shared::tenancy::{KeyId, Permission, Principal, Role, TenantId, UserId};
 
-use crate::State;
-
-/// The longest name, in characters.
-const MAX_NAME: usize = 200;
+use crate::users::Membership;
+use crate::{State, check_name};
 
 #[derive(Serialize)]
 pub(crate) struct Profile {
     id: UserId,
+    /// The API key that was used, if one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeyId>,
     email: Option<String>,
     name: Option<String>,
     role: Role,
-    permissions: &'static [&'static str],
-    collections: Vec<CollectionRole>,
+    permissions: Vec<Permission>,
+    collections: Vec<Membership>,
     tenant: Tenant,
-}
-
-#[derive(Serialize)]
-struct CollectionRole {
-    id: CollectionId,
-    role: Role,
 }
 
 #[derive(Serialize)]
@@ -35,12 +30,8 @@ struct Tenant {
     plan: String,
 }
 
-pub(crate) async fn read(
-    Extract(state): Extract<State>,
-    Extension(tenant): Extension<TenantRecord>,
-    principal: Principal,
-) -> Result<Json<Profile>, Error> {
-    profile(&state, tenant, principal).await
+pub(crate) async fn read(Extension(tenant): Extension<TenantRecord>, principal: Principal) -> Json<Profile> {
+    profile(tenant, &principal)
 }
 
 #[derive(Deserialize)]
@@ -55,23 +46,21 @@ pub(crate) async fn change(
     mut principal: Principal,
     Json(change): Json<Change>,
 ) -> Result<Json<Profile>, Error> {
-    if change.name.trim().is_empty() || change.name.chars().count() > MAX_NAME {
-        return Err(Error::field("/name", format!("must have 1 to {MAX_NAME} characters")));
-    }
+    check_name(&change.name)?;
     principal.name = state.users.rename(&principal.tenant, &principal.user, &change.name).await?.name;
-    profile(&state, tenant, principal).await
+    Ok(profile(tenant, &principal))
 }
 
-async fn profile(state: &State, tenant: TenantRecord, principal: Principal) -> Result<Json<Profile>, Error> {
-    let collections = state.collections.list(&principal.tenant).await?;
-    let role = principal.role;
-    Ok(Json(Profile {
-        id: principal.user,
-        email: principal.email,
-        name: principal.name,
-        role,
-        permissions: role.permissions(),
-        collections: collections.into_iter().map(|collection| CollectionRole { id: collection.id, role }).collect(),
-        tenant: Tenant { id: principal.tenant, name: tenant.name, plan: tenant.plan },
-    }))
+fn profile(tenant: TenantRecord, principal: &Principal) -> Json<Profile> {
+    let collections = principal.collections.iter();
+    Json(Profile {
+        id: principal.user.clone(),
+        key: principal.key,
+        email: principal.email.clone(),
+        name: principal.name.clone(),
+        role: principal.role,
+        permissions: principal.role.permissions(),
+        collections: collections.map(|(id, role)| Membership { id: id.clone(), role: *role }).collect(),
+        tenant: Tenant { id: principal.tenant.clone(), name: tenant.name, plan: tenant.plan },
+    })
 }

@@ -1,9 +1,11 @@
 use axum::extract::State as Extract;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared::audit::{Action, Entry};
 use shared::door::{Limits, Overrides, Scope};
 use shared::error::Error;
 use shared::http::{Json, PathId};
-use shared::tenancy::{Principal, Role, TenantId};
+use shared::tenancy::{Permission, Principal, TenantId};
 use shared::tenants::Tenant;
 
 use crate::State;
@@ -22,7 +24,7 @@ pub(crate) async fn read(
     principal: Principal,
     PathId(id): PathId<TenantId>,
 ) -> Result<Json<TenantView>, Error> {
-    principal.require(Role::Operator)?;
+    principal.require(Permission::Operate)?;
     let tenant = state.tenants.get(&id).await?;
     Ok(Json(view(&state, id, tenant)))
 }
@@ -43,13 +45,14 @@ pub(crate) async fn put(
     PathId(id): PathId<String>,
     Json(body): Json<PutTenant>,
 ) -> Result<Json<TenantView>, Error> {
-    principal.require(Role::Operator)?;
+    principal.require(Permission::Operate)?;
     let id: TenantId = id.parse().map_err(|rule| Error::field("id", format!("{rule}")))?;
     let tenant = Tenant { name: body.name, plan: body.plan, limits: body.limits, version: 0 };
     if let Some((field, rule)) = tenant.fault(&state.door.plans().names()) {
         return Err(Error::field(field, rule));
     }
-    let tenant = state.tenants.put(&id, &tenant).await?;
+    let detail = json!({ "name": tenant.name, "plan": tenant.plan, "limits": tenant.limits });
+    state.tenants.put(&id, &tenant, &Entry::new(&principal, Action::PutTenant, &id, detail)).await?;
     // The door tells the cache of changes in the caller's own tenant; this is another.
     state.door.epochs().changed(&id, &[Scope::Users]).await?;
     Ok(Json(view(&state, id, tenant)))

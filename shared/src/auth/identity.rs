@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::tenancy::{KeyId, Role, TenantId, UserId};
 
 /// Whom a credential speaks for. What they may do is decided at the door, by what the tenant keeps of them.
@@ -20,8 +22,18 @@ pub enum Credential {
     Key(KeyId),
 }
 
+impl Identity {
+    /// The API key, if it was one.
+    pub fn key(&self) -> Option<KeyId> {
+        match self.credential {
+            Credential::Token(_) => None,
+            Credential::Key(id) => Some(id),
+        }
+    }
+}
+
 /// What a token says of its user beside who it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// What the user may do, unless the tenant says otherwise.
     pub role: Role,

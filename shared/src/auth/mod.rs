@@ -1,5 +1,8 @@
-//! Who is asking: bearer tokens of the configured OIDC issuer become an [`Identity`], and the door makes a [`Principal`] of it.
+//! Who is asking: a token of the configured OIDC issuer or an API key becomes an [`Identity`], and the door makes a
+//! [`Principal`] of it.
 
+mod authenticator;
+mod bearer;
 mod identity;
 mod jwks;
 mod verifier;
@@ -7,6 +10,7 @@ mod verifier;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+pub use authenticator::Authenticator;
 pub use identity::{Claims, Credential, Identity};
 pub use verifier::TokenVerifier;
 

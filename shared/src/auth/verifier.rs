@@ -1,7 +1,5 @@
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
@@ -38,17 +36,6 @@ impl TokenVerifier {
     /// Fetches the issuer's keys ahead of the first token.
     pub async fn warm(&self) {
         self.0.jwks.refresh().await;
-    }
-
-    /// The caller whose bearer token (RFC 6750) is among the headers.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Identity, Error> {
-        let header = headers.get(AUTHORIZATION).ok_or(Error::Unauthenticated("no Authorization header"))?;
-        let text = header.to_str().map_err(|_| Error::Unauthenticated("the Authorization header is not text"))?;
-        let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Error::Unauthenticated("the Authorization header is not of the Bearer scheme"));
-        }
-        self.verify(token.trim()).await
     }
 
     /// The caller a token speaks for. The reason of a refusal is for the log, not for the caller.

@@ -1,16 +1,23 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, Region};
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, TransactWriteItem, WriteRequest};
 
 use crate::config::DynamoDbConfig;
 use crate::error::Error;
-use crate::tables::Key;
+use crate::tables::{Key, text};
 
-/// Rounds of `BatchGetItem` for keys that a busy table left out.
+/// Attempts at a transaction that another one crosses.
+const TRANSACTION_ROUNDS: u32 = 5;
+/// `BatchWriteItem` takes this many writes.
+const BATCH_WRITE: usize = 25;
+/// Rounds of `BatchGetItem` or `BatchWriteItem` for what a busy table left out.
 const BATCH_ROUNDS: usize = 4;
 
 /// The DynamoDB client with the names of the two tables.
@@ -83,5 +90,111 @@ impl DynamoDb {
             keys = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys).collect();
         }
         if keys.is_empty() { Ok(items) } else { Err(Error::unavailable("BatchGetItem left keys unprocessed")) }
+    }
+
+    /// The items of a partition of the main table whose sort keys begin with `prefix`, in their order. For what is bounded.
+    pub async fn all(&self, partition: String, prefix: &str) -> Result<Vec<HashMap<String, AttributeValue>>, Error> {
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":pk", text(&partition))
+                .expression_attribute_values(":prefix", text(prefix))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await?;
+            items.extend(answer.items.unwrap_or_default());
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// Removes all items of a partition of a table.
+    pub async fn delete_all(&self, table: &str, partition: String) -> Result<(), Error> {
+        let mut start = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(table)
+                .key_condition_expression("pk = :pk")
+                .projection_expression("pk, sk")
+                .expression_attribute_values(":pk", text(&partition))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await?;
+            let deletes = answer.items.unwrap_or_default().into_iter().map(|key| {
+                let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
+                Ok(WriteRequest::builder().delete_request(delete).build())
+            });
+            self.write_all(table, deletes.collect::<Result<_, Error>>()?).await?;
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Puts or deletes items of a table, in no order and not at once.
+    pub async fn write_all(&self, table: &str, writes: Vec<WriteRequest>) -> Result<(), Error> {
+        for batch in writes.chunks(BATCH_WRITE) {
+            let mut left = batch.to_vec();
+            for round in 0..BATCH_ROUNDS {
+                let answer = self.client.batch_write_item().request_items(table, left).send().await?;
+                left = answer.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+                if left.is_empty() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50 << round)).await;
+            }
+            if !left.is_empty() {
+                return Err(Error::unavailable("BatchWriteItem left items unprocessed"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all or nothing. The inner error is the place of the first write whose condition does not hold.
+    pub async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Result<(), usize>, Error> {
+        self.transact_once(writes, None).await
+    }
+
+    /// The same; within ten minutes writes by the same token are done once only. It has at most 36 characters.
+    pub async fn transact_once(
+        &self,
+        writes: Vec<TransactWriteItem>,
+        token: Option<String>,
+    ) -> Result<Result<(), usize>, Error> {
+        for round in 0..TRANSACTION_ROUNDS {
+            let request = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
+            match request.set_client_request_token(token.clone()).send().await {
+                Ok(_) => return Ok(Ok(())),
+                Err(SdkError::ServiceError(service)) if service.err().is_transaction_canceled_exception() => {
+                    let error = service.into_err();
+                    let codes: Vec<_> = match &error {
+                        TransactWriteItemsError::TransactionCanceledException(canceled) => {
+                            canceled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or("")).collect()
+                        }
+                        _ => Vec::new(),
+                    };
+                    if let Some(place) = codes.iter().position(|code| *code == "ConditionalCheckFailed") {
+                        return Ok(Err(place));
+                    }
+                    if !codes.contains(&"TransactionConflict") {
+                        return Err(Error::unavailable(format!("a transaction was cancelled: {codes:?}")));
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+            tokio::time::sleep(Duration::from_millis(20 << round)).await;
+        }
+        Err(Error::unavailable("other transactions were in the way"))
     }
 }

@@ -20,13 +20,14 @@ pub use self::announcements::ANNOUNCEMENTS_FOLDER;
 pub use self::blobs::{BlobKey, Blobs};
 pub use self::dynamodb::DynamoDb;
 pub use self::redis::{CacheError, Redis, Script};
-use crate::auth::TokenVerifier;
+use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
     AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, RedisConfig, SearchConfig,
     Variables,
 };
 use crate::door::{Door, Epochs};
 use crate::embed::{self, Embedder};
+use crate::keys::KeyRing;
 use crate::retrieval::Retriever;
 
 /// The longest that warming may hold up a start.
@@ -90,9 +91,14 @@ impl Builder {
         TokenVerifier::new(AuthConfig::from_variables(&self.variables)?)
     }
 
-    /// The door, with its verifier.
+    /// The authenticator of tokens and API keys.
+    pub fn authenticator(&self, dynamodb: &DynamoDb) -> Result<Authenticator, ClientError> {
+        Ok(Authenticator::new(self.verifier()?, KeyRing::new(dynamodb)))
+    }
+
+    /// The door, with its authenticator.
     pub fn door(&self, dynamodb: &DynamoDb, redis: &Redis) -> Result<Door, ClientError> {
-        Ok(Door::new(self.verifier()?, redis, dynamodb, DoorConfig::from_variables(&self.variables)?))
+        Ok(Door::new(self.authenticator(dynamodb)?, redis, dynamodb, DoorConfig::from_variables(&self.variables)?))
     }
 
     /// The epochs, for workers that change what is cached.
@@ -146,7 +152,7 @@ impl Clients<'_> {
                 },
                 async {
                     if let Some(door) = self.door {
-                        door.verifier().warm().await;
+                        door.authenticator().warm().await;
                     }
                 },
             )

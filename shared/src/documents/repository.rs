@@ -33,6 +33,8 @@ pub struct DocumentFilter {
     pub collection: Option<CollectionId>,
     /// Only those with this status.
     pub status: Option<Status>,
+    /// Only those of these collections; of any if there are none.
+    pub within: Vec<CollectionId>,
 }
 
 /// What became of a new document.
@@ -173,14 +175,60 @@ impl Documents {
                 .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
                 .expression_attribute_values(":pk", text(tables::partition(tenant)));
         }
+        let mut conditions = Vec::new();
         if let Some(status) = filter.status {
+            conditions.push("#status = :status".to_owned());
             request = request
-                .limit(FILTERED_PAGE)
-                .filter_expression("#status = :status")
                 .expression_attribute_names("#status", "status")
                 .expression_attribute_values(":status", text(status.as_str()));
         }
+        if !filter.within.is_empty() {
+            let places: Vec<String> = (0..filter.within.len()).map(|place| format!(":c{place}")).collect();
+            for (place, collection) in places.iter().zip(&filter.within) {
+                request = request.expression_attribute_values(place, text(collection.as_str()));
+            }
+            conditions.push(format!("#collection IN ({})", places.join(", ")));
+            request = request.expression_attribute_names("#collection", "collection");
+        }
+        if !conditions.is_empty() {
+            request = request.limit(FILTERED_PAGE).filter_expression(conditions.join(" AND "));
+        }
         request.set_exclusive_start_key(start)
+    }
+
+    /// The ids of documents of a collection, at most so many, by the latest state: an index would lag.
+    pub async fn ids_in(
+        &self,
+        tenant: &TenantId,
+        collection: &CollectionId,
+        most: usize,
+    ) -> Result<Vec<DocumentId>, Error> {
+        let (mut ids, mut start) = (Vec::new(), None);
+        loop {
+            let answer = self
+                .dynamodb
+                .client
+                .query()
+                .table_name(&self.dynamodb.table)
+                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                .filter_expression("#collection = :collection")
+                .projection_expression("id")
+                .expression_attribute_names("#collection", "collection")
+                .expression_attribute_values(":pk", text(tables::partition(tenant)))
+                .expression_attribute_values(":prefix", text(tables::DOCUMENT))
+                .expression_attribute_values(":collection", text(collection.as_str()))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await?;
+            let found = answer.items.unwrap_or_default();
+            ids.extend(found.iter().filter_map(|item| item.get("id")?.as_s().ok()?.parse::<DocumentId>().ok()));
+            start = answer.last_evaluated_key;
+            if start.is_none() || ids.len() >= most {
+                ids.truncate(most);
+                return Ok(ids);
+            }
+        }
     }
 
     /// Changes the name or the metadata.
@@ -244,21 +292,23 @@ impl Documents {
         self.apply(request).await
     }
 
-    /// All passages are written: the version becomes visible by this one write.
+    /// All passages are written: the version becomes visible by this one write, which also says what it cost in tokens.
     pub async fn ready(
         &self,
         tenant: &TenantId,
         document: &Document,
         chunk_count: u32,
+        embedded_tokens: usize,
         now: OffsetDateTime,
     ) -> Result<Option<Document>, Error> {
         let request = self
             .progress(tenant, document, Status::Ready, &ended(&document.stages, now), now)?
             .update_expression(
                 "SET updated_at = :now, #status = :status, stages = :stages, served_version = :version, \
-                 chunk_count = :chunk_count REMOVE #error",
+                 chunk_count = :chunk_count REMOVE #error ADD embedded_tokens :embedded_tokens",
             )
             .expression_attribute_names("#error", "error")
+            .expression_attribute_values(":embedded_tokens", AttributeValue::N(embedded_tokens.to_string()))
             .expression_attribute_values(":chunk_count", AttributeValue::N(chunk_count.to_string()));
         self.apply(request).await
     }

@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use sha2::{Digest, Sha256};
 
-use crate::tenancy::Principal;
+use crate::auth::{Credential, Identity};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Only the caller may keep the answer, and must ask each time whether it still holds.
@@ -120,7 +120,7 @@ impl fmt::Display for CacheStatus {
 
 /// The key of the answers to a request, in the tenant's slot: the hash of all that the answer depends on, but for the
 /// permission set. A personal answer also depends on who asks, and on what the token says of them.
-pub(super) fn key(principal: &Principal, personal: bool, method: &Method, uri: &Uri, body: &[u8]) -> String {
+pub(super) fn key(identity: &Identity, personal: bool, method: &Method, uri: &Uri, body: &[u8]) -> String {
     let mut digest = Sha256::new();
     let mut add = |part: &str| {
         // With its length in front, so that no two requests have the same parts put together.
@@ -128,21 +128,27 @@ pub(super) fn key(principal: &Principal, personal: bool, method: &Method, uri: &
         digest.update(part);
     };
     if personal {
-        for part in [Some(principal.user.as_str()), principal.email.as_deref(), principal.name.as_deref()] {
-            add(part.unwrap_or_default());
+        add(identity.user.as_str());
+        match &identity.credential {
+            Credential::Token(claims) => {
+                add(claims.email.as_deref().unwrap_or_default());
+                add(claims.name.as_deref().unwrap_or_default());
+            }
+            Credential::Key(id) => add(&id.to_string()),
         }
     }
     for part in [method.as_str(), uri.path(), uri.query().unwrap_or_default()] {
         add(part);
     }
     digest.update(body);
-    format!("{{{}}}:answer:{}", principal.tenant, URL_SAFE_NO_PAD.encode(&digest.finalize()[..16]))
+    format!("{{{}}}:answer:{}", identity.tenant, URL_SAFE_NO_PAD.encode(&digest.finalize()[..16]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tenancy::Role;
+    use crate::auth::Claims;
+    use crate::tenancy::{KeyId, Role};
 
     fn tags(value: &str) -> HeaderMap {
         HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap())])
@@ -172,32 +178,32 @@ mod tests {
 
     #[test]
     fn keys_differ_by_all_that_answers_depend_on() {
-        let principal = |tenant: &str, user: &str, name: &str| Principal {
+        let identity = |tenant: &str, user: &str, name: &str| Identity {
             tenant: tenant.parse().unwrap(),
             user: user.parse().unwrap(),
-            role: Role::Viewer,
-            email: None,
-            name: Some(name.to_owned()),
+            credential: Credential::Token(Claims { role: Role::Viewer, email: None, name: Some(name.to_owned()) }),
         };
-        let (ada, bob) = (principal("acme", "ada", "Ada"), principal("acme", "bob", "Bob"));
+        let (ada, bob) = (identity("acme", "ada", "Ada"), identity("acme", "bob", "Bob"));
+        let key_of_ada = Identity { credential: Credential::Key(KeyId::new()), ..ada.clone() };
         let uri = |text: &str| text.parse::<Uri>().unwrap();
         let (get, post) = (Method::GET, Method::POST);
-        let shared = |who: &Principal| key(who, false, &get, &uri("/documents"), b"");
-        let personal = |who: &Principal| key(who, true, &get, &uri("/documents"), b"");
+        let shared = |who: &Identity| key(who, false, &get, &uri("/documents"), b"");
+        let personal = |who: &Identity| key(who, true, &get, &uri("/documents"), b"");
         assert_eq!(shared(&ada), shared(&bob));
         let keys = [
             shared(&ada),
-            shared(&principal("other", "ada", "Ada")),
+            shared(&identity("other", "ada", "Ada")),
             personal(&ada),
             personal(&bob),
-            personal(&principal("acme", "ada", "Ada L.")),
+            personal(&key_of_ada),
+            personal(&identity("acme", "ada", "Ada L.")),
             key(&ada, false, &post, &uri("/documents"), b""),
             key(&ada, false, &get, &uri("/documents/"), b""),
             key(&ada, false, &get, &uri("/documents?limit=1"), b""),
             key(&ada, false, &get, &uri("/documents?limit=2"), b""),
             key(&ada, false, &get, &uri("/documents"), b"x"),
         ];
-        assert_eq!(std::collections::BTreeSet::from(keys).len(), 10);
+        assert_eq!(std::collections::BTreeSet::from(keys).len(), 11);
     }
 
     #[test]

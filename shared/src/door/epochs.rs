@@ -25,6 +25,8 @@ const UNMARKED: &str = "-";
 pub enum Scope {
     /// One document and its passages.
     Document(DocumentId),
+    /// Each document with its passages: who may read them.
+    EachDocument,
     /// Which documents there are, and what lists show of them.
     Documents,
     /// Collections and how many documents they have.
@@ -36,11 +38,17 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// All that a change of a collection touches: who may read what.
+    pub const OF_COLLECTION: &[Self] =
+        &[Self::EachDocument, Self::Documents, Self::Collections, Self::Search, Self::Users];
+
     /// The name of its epoch.
     pub(super) fn name(self) -> String {
         match self {
             // The colon tells `epoch.lua` that it is one of many.
             Self::Document(id) => format!("document:{id}"),
+            // Part of the epoch of each.
+            Self::EachDocument => "base".to_owned(),
             Self::Documents => "documents".to_owned(),
             Self::Collections => "collections".to_owned(),
             Self::Search => "search".to_owned(),

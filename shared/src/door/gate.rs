@@ -7,20 +7,25 @@ use super::answer::Answer;
 use super::epochs::Scope;
 use super::limits::{Limits, Policy, Standing, Subject};
 use super::memory::{BucketKey, Memory, Refusal};
-use super::records::{self, Loaded, Needed, TenantRecord, UserRecord};
-use super::script::{DoorScript, Question, Reply, TakeScript, Verdict};
+use super::records::{self, Loaded, Needed, TenantRecord};
+use super::script::{DoorScript, Heard, Question, Reply, TakeScript, Verdict, requests_key};
+use crate::auth::Identity;
 use crate::clients::{CacheError, DynamoDb, Redis};
 use crate::config::DoorConfig;
 use crate::error::Error;
 use crate::metrics;
-use crate::tenancy::{Principal, TenantId, UserId};
+use crate::tenancy::{Principal, TenantId};
+use crate::usage::Month;
 
 /// Rounds of asking the cache and loading what it lacks. Records change rarely, so more than two are an accident.
 const ROUNDS: usize = 5;
 
+/// What somebody is told whose user was removed or whose key was revoked.
+pub(super) const BARRED: Error = Error::Unauthenticated("the user was removed, or the API key revoked");
+
 /// What a request asks for at the door.
 pub(super) struct Request<'a> {
-    pub(super) principal: &'a Principal,
+    pub(super) identity: &'a Identity,
     pub(super) ip: IpAddr,
     /// Tokens of the tenant and of the user.
     pub(super) cost: u64,
@@ -40,15 +45,17 @@ pub(super) struct Wanted {
 
 /// What the door says.
 pub(super) enum Decision {
-    Allowed(Allowed),
+    Allowed(Box<Allowed>),
     Denied(Denied),
+    /// The credential is good, but its user was removed or the key revoked. How the bucket of the address stands.
+    Barred(Vec<Standing>),
 }
 
 /// A request that may go on.
 pub(super) struct Allowed {
     pub(super) standings: Vec<Standing>,
     pub(super) tenant: TenantRecord,
-    pub(super) user: UserRecord,
+    pub(super) principal: Principal,
     pub(super) cached: Cached,
 }
 
@@ -107,25 +114,31 @@ impl Gate {
 
     /// Decides on a request of a known caller.
     pub(super) async fn admit(&self, request: &Request<'_>) -> Result<Decision, Error> {
-        let principal = request.principal;
+        let Identity { tenant, user, .. } = request.identity;
         let buckets = [
             BucketKey::Ip(request.ip),
-            BucketKey::User(principal.tenant.clone(), principal.user.clone()),
-            BucketKey::Tenant(principal.tenant.clone()),
+            // A key counts as the user who made it, or who makes keys had more than others.
+            BucketKey::User(tenant.clone(), user.clone()),
+            BucketKey::Tenant(tenant.clone()),
         ];
         if let Some(denied) = self.known_refusal(&buckets, request.cost) {
             metrics::door_denied_from_memory();
             return Ok(Decision::Denied(denied));
         }
         let [ip_key, user_key, tenant_key] = buckets;
-        let assumed = self.memory.ip_policy(&principal.tenant);
+        let assumed = self.memory.ip_policy(tenant);
         let assumed = assumed.unwrap_or_else(|| self.default_limits().policy(Subject::Ip));
         let ip_bucket = (ip_key.clone(), assumed);
         let asked = Instant::now();
         let ((mut ip, mut ip_lacking), reply) =
             futures::join!(self.take_ip(&ip_bucket, request.spends), self.ask(request, request.cost));
         let reply = match reply {
-            Ok(reply) => reply,
+            Ok(Some(reply)) => reply,
+            Ok(None) => {
+                let lacking = [(ip_key, ip_lacking)];
+                self.remember(&[ip], &lacking, 1, asked);
+                return Ok(verdict(vec![ip], &lacking).map_or_else(Decision::Denied, Decision::Barred));
+            }
             Err(AskError::Database(error)) => return Err(error),
             Err(AskError::Cache) => return self.decide_alone(request, (ip, ip_lacking)).await,
         };
@@ -133,7 +146,7 @@ impl Gate {
         let limits = reply.tenant.limits;
         if limits.policy(Subject::Ip) != assumed {
             // The tenant's limits changed, or were not known here yet: the address is counted as they say.
-            self.memory.set_ip_policy(&principal.tenant, limits.policy(Subject::Ip));
+            self.memory.set_ip_policy(tenant, limits.policy(Subject::Ip));
             if ip_lacking.is_zero() {
                 self.give_back(&[ip_bucket], 1).await;
             }
@@ -159,33 +172,34 @@ impl Gate {
             Err(denied) => Decision::Denied(denied),
             Ok(standings) => {
                 metrics::door_allowed();
-                let (tenant, user) = (reply.tenant, reply.user);
-                Decision::Allowed(Allowed { standings, tenant, user, cached: reply.cached })
+                let Reply { tenant, caller, cached, .. } = *reply;
+                let principal = caller.principal(request.identity, &tenant);
+                Decision::Allowed(Box::new(Allowed { standings, tenant, principal, cached }))
             }
         })
     }
 
     /// Asks again for an answer that somebody else was computing, at no cost. `None` if the cache is away.
-    pub(super) async fn look(
-        &self,
-        request: &Request<'_>,
-    ) -> Result<Option<(TenantRecord, UserRecord, Cached)>, Error> {
+    pub(super) async fn look(&self, request: &Request<'_>) -> Result<Option<(TenantRecord, Principal, Cached)>, Error> {
         match self.ask(request, 0).await {
-            Ok(reply) => Ok(Some((reply.tenant, reply.user, reply.cached))),
+            Ok(Some(reply)) => {
+                let Reply { tenant, caller, cached, .. } = *reply;
+                let principal = caller.principal(request.identity, &tenant);
+                Ok(Some((tenant, principal, cached)))
+            }
+            Ok(None) => Err(BARRED),
             Err(AskError::Cache) => Ok(None),
             Err(AskError::Database(error)) => Err(error),
         }
     }
 
-    /// Asks the cache, and loads what it lacks until it has all it needs.
-    async fn ask(&self, request: &Request<'_>, cost: u64) -> Result<Reply, AskError> {
-        let Principal { tenant, user, role, .. } = request.principal;
+    /// Asks the cache, and loads what it lacks until it has all it needs. `None` if the caller may not come in.
+    async fn ask(&self, request: &Request<'_>, cost: u64) -> Result<Option<Box<Reply>>, AskError> {
+        let identity = request.identity;
         let (mut loaded, mut loaded_under, mut asked_at) = (Loaded::default(), String::new(), 0);
         for _ in 0..ROUNDS {
             let question = Question {
-                tenant,
-                user,
-                role: *role,
+                identity,
                 cost,
                 wanted: request.wanted.as_ref(),
                 loaded: &loaded,
@@ -193,19 +207,32 @@ impl Gate {
                 asked_at,
             };
             match self.door.ask(&self.redis, &question).await? {
-                Ok(reply) => return Ok(reply),
-                Err(lack) => {
+                Heard::Reply(reply) => return Ok(Some(reply)),
+                Heard::Barred => return Ok(None),
+                Heard::Lack(lack) => {
                     (loaded_under, asked_at) = (lack.epoch, lack.now);
-                    loaded = self.load(tenant, user, lack.needed).await.map_err(AskError::Database)?;
+                    loaded = self.load(identity, &lack.needed).await.map_err(AskError::Database)?;
                 }
             }
         }
-        tracing::warn!(%tenant, "records changed faster than they could be cached");
+        tracing::warn!(tenant = %identity.tenant, "records changed faster than they could be cached");
         Err(AskError::Cache)
     }
 
-    async fn load(&self, tenant: &TenantId, user: &UserId, needed: Needed) -> Result<Loaded, Error> {
-        records::load(&self.dynamodb, &self.config.plans, tenant, user, needed).await
+    async fn load(&self, identity: &Identity, needed: &Needed) -> Result<Loaded, Error> {
+        records::load(&self.dynamodb, &self.config.plans, identity, needed).await
+    }
+
+    /// Requests of a month that are counted but not entered into the usage yet; 0 while the cache is away.
+    pub(super) async fn pending_requests(&self, tenant: &TenantId, month: &Month) -> u64 {
+        let mut command = redis::cmd("HGET");
+        command.arg(requests_key(tenant)).arg(month.as_str());
+        self.redis.query::<Option<u64>>(&command).await.unwrap_or_default().unwrap_or(0)
+    }
+
+    /// The refusal of an address that is known to hold, before anything is done for it.
+    pub(super) fn known_refusal_of(&self, ip: IpAddr) -> Option<Denied> {
+        self.known_refusal(&[BucketKey::Ip(ip)], 1)
     }
 
     /// Takes a token from the bucket of an address: how it stands, and how long it lacks one.
@@ -236,11 +263,16 @@ impl Gate {
 
     /// Without the cache: a share of the limits, and records from the database.
     async fn decide_alone(&self, request: &Request<'_>, ip: (Standing, Duration)) -> Result<Decision, Error> {
-        let Principal { tenant, user, .. } = request.principal;
-        let loaded = self.load(tenant, user, Needed { mark: false, tenant: true, user: true }).await?;
-        let (Some(record), Some(profile)) = (loaded.tenant, loaded.user) else {
+        let Identity { tenant, user, .. } = request.identity;
+        let needed = Needed { mark: false, tenant: true, caller: true, requests: None };
+        let loaded = self.load(request.identity, &needed).await?;
+        let (Some(record), Some(caller)) = (loaded.tenant, loaded.caller) else {
             return Err(Error::internal("records that were asked for were not loaded"));
         };
+        if caller.barred {
+            let lacking = [(BucketKey::Ip(request.ip), ip.1)];
+            return Ok(verdict(vec![ip.0], &lacking).map_or_else(Decision::Denied, Decision::Barred));
+        }
         let (share, asked) = (self.share(request.spends), Instant::now());
         let keys = [BucketKey::User(tenant.clone(), user.clone()), BucketKey::Tenant(tenant.clone())];
         let buckets = keys.map(|key| {
@@ -263,7 +295,8 @@ impl Gate {
         Ok(match verdict(standings, &lacking) {
             Ok(standings) => {
                 metrics::door_fallback("allowed");
-                Decision::Allowed(Allowed { standings, tenant: record, user: profile, cached: Cached::Unknown })
+                let principal = caller.principal(request.identity, &record);
+                Decision::Allowed(Box::new(Allowed { standings, tenant: record, principal, cached: Cached::Unknown }))
             }
             Err(denied) => {
                 metrics::door_fallback("denied");

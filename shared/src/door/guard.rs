@@ -18,14 +18,14 @@ use tower::{Layer, Service};
 use super::answer::{self, Answer, CacheStatus};
 use super::flight::Place;
 use super::gate::{Allowed, Cached, Decision, Denied, Wanted};
-use super::limits::{Headers, Standing};
-use super::records::{TenantRecord, UserRecord};
+use super::limits::{Headers, Standing, Standings};
+use super::records::TenantRecord;
 use super::{Door, Rule, Scope, gate};
-use crate::auth::{Claims, Credential, Identity};
+use crate::auth::Identity;
 use crate::error::Error;
 use crate::http::{ClientIp, MAX_JSON};
 use crate::metrics;
-use crate::tenancy::{DocumentId, Principal};
+use crate::tenancy::{DocumentId, Principal, TenantId};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -143,27 +143,37 @@ impl Guard {
         F: Future<Output = Response>,
     {
         let ip = request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ClientIp(ip)| *ip);
-        let principal = match self.door.0.verifier.authenticate(request.headers()).await.and_then(principal) {
-            Ok(principal) => principal,
+        // Before a key is looked up for an address that tries one after the other.
+        if let Some(denied) = self.door.0.gate.known_refusal_of(ip) {
+            return Ok(refusal(&denied));
+        }
+        let identity = match self.door.0.authenticator.authenticate(request.headers()).await {
+            Ok(identity) => identity,
             Err(error) => return Ok(self.refuse_stranger(ip, error).await),
         };
         let document = if self.rule.one { document_of(&mut request).await } else { None };
-        let (wanted, fault) = match self.wanted(&principal, document, &mut request).await {
+        let (wanted, fault) = match self.wanted(&identity, document, &mut request).await {
             Ok(wanted) => (wanted, None),
             Err(fault) => (None, Some(fault)),
         };
         let asked =
-            gate::Request { principal: &principal, ip, cost: self.rule.cost.into(), spends: self.rule.spends, wanted };
+            gate::Request { identity: &identity, ip, cost: self.rule.cost.into(), spends: self.rule.spends, wanted };
         let allowed = match self.door.0.gate.admit(&asked).await? {
-            Decision::Allowed(allowed) => allowed,
+            Decision::Allowed(allowed) => *allowed,
             Decision::Denied(denied) => return Ok(refusal(&denied)),
+            Decision::Barred(standings) => {
+                let mut response = gate::BARRED.into_response();
+                add_limits(&mut response, &standings);
+                return Ok(response);
+            }
         };
-        let Allowed { standings, tenant, user, cached } = allowed;
-        introduce(&mut request, &principal, tenant, user);
+        let Allowed { standings, tenant, principal, cached } = allowed;
+        introduce(&mut request, principal, tenant);
+        request.extensions_mut().insert(Standings::new(&standings));
         let mut response = match (&asked.wanted, fault) {
             // It counts, or it could be tried for ever.
             (_, Some(fault)) => fault.into_response(),
-            (None, None) => self.perform(&principal, document, request, run).await?,
+            (None, None) => self.perform(&identity.tenant, document, request, run).await?,
             (Some(wanted), None) => self.answer(&asked, wanted, cached, request, run).await?,
         };
         add_limits(&mut response, &standings);
@@ -185,7 +195,7 @@ impl Guard {
     /// What to look for in the cache, if the route and the request allow it.
     async fn wanted(
         &self,
-        principal: &Principal,
+        identity: &Identity,
         document: Option<DocumentId>,
         request: &mut Request,
     ) -> Result<Option<Wanted>, Error> {
@@ -203,14 +213,14 @@ impl Guard {
             }
             _ => Bytes::new(),
         };
-        let key = answer::key(principal, self.rule.personal, request.method(), request.uri(), &body);
+        let key = answer::key(identity, self.rule.personal, request.method(), request.uri(), &body);
         Ok(Some(Wanted { scope, key, anew: has_directive(request.headers(), "no-cache") }))
     }
 
     /// Runs a route that is not cached, and tells the cache what it changed before the caller hears of it.
     async fn perform<F>(
         &self,
-        principal: &Principal,
+        tenant: &TenantId,
         document: Option<DocumentId>,
         request: Request,
         run: impl FnOnce(Request) -> F,
@@ -224,7 +234,7 @@ impl Guard {
         if !self.rule.writes.is_empty() && !response.status().is_client_error() {
             let one = document.map(Scope::Document);
             let scopes: Vec<Scope> = self.rule.writes.iter().copied().chain(one).chain(also).collect();
-            self.door.0.epochs.changed(&principal.tenant, &scopes).await?;
+            self.door.0.epochs.changed(tenant, &scopes).await?;
         }
         Ok(response)
     }
@@ -296,8 +306,8 @@ impl Guard {
             }
             cached = match self.door.0.gate.look(asked).await? {
                 // The answer may be stored under a later epoch now, so it must be made of the records of that one.
-                Some((tenant, user, cached)) => {
-                    introduce(&mut request, asked.principal, tenant, user);
+                Some((tenant, principal, cached)) => {
+                    introduce(&mut request, principal, tenant);
                     cached
                 }
                 None => Cached::Unknown,
@@ -345,7 +355,7 @@ impl Guard {
         took: Duration,
     ) -> bool {
         let life = self.rule.cached.unwrap_or_default();
-        let (redis, tenant) = (&self.door.0.redis, &asked.principal.tenant);
+        let (redis, tenant) = (&self.door.0.redis, &asked.identity.tenant);
         match self.door.0.fill.fill(redis, tenant, wanted, epoch, set, answer, life, took).await {
             Ok(stored) => {
                 if stored {
@@ -361,18 +371,10 @@ impl Guard {
     }
 }
 
-fn principal(identity: Identity) -> Result<Principal, Error> {
-    let Identity { tenant, user, credential } = identity;
-    match credential {
-        Credential::Token(Claims { role, email, name }) => Ok(Principal { tenant, user, role, email, name }),
-        Credential::Key(_) => Err(Error::Unauthenticated("API keys are not known yet")),
-    }
-}
-
 /// Tells the handler who asks, and what is kept of the tenant.
-fn introduce(request: &mut Request, principal: &Principal, tenant: TenantRecord, user: UserRecord) {
+fn introduce(request: &mut Request, principal: Principal, tenant: TenantRecord) {
     request.extensions_mut().insert(tenant);
-    request.extensions_mut().insert(user.apply(principal.clone()));
+    request.extensions_mut().insert(principal);
 }
 
 /// The document that the path names as `{id}`, if it can be one.

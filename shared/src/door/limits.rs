@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -182,6 +183,43 @@ impl Standing {
         let interval = self.policy.interval();
         let room = (interval * self.policy.burst()).saturating_sub(self.fill);
         if self.fill == 0 { 0 } else { (interval - room % interval).min(self.fill).div_ceil(1_000_000) }
+    }
+}
+
+/// How the buckets stand that a request was counted in: handlers find it among the extensions of the request.
+#[derive(Debug, Clone)]
+pub struct Standings(Arc<[Standing]>);
+
+/// How one bucket stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LimitStatus {
+    /// Whose requests it counts.
+    pub name: &'static str,
+    /// The tokens it holds when it is full.
+    pub quota: u32,
+    /// The time in which it fills, in seconds.
+    pub window_seconds: u64,
+    /// The tokens in it.
+    pub remaining: u64,
+    /// Seconds until there is one more, 0 if it is full.
+    pub reset_seconds: u64,
+}
+
+impl Standings {
+    pub(super) fn new(standings: &[Standing]) -> Self {
+        Self(standings.into())
+    }
+
+    /// Each of them.
+    pub fn status(&self) -> Vec<LimitStatus> {
+        let status = |standing: &Standing| LimitStatus {
+            name: standing.subject.name(),
+            quota: standing.policy.quota,
+            window_seconds: standing.policy.window.as_secs(),
+            remaining: standing.remaining(),
+            reset_seconds: standing.reset(),
+        };
+        self.0.iter().map(status).collect()
     }
 }
 

@@ -31,19 +31,21 @@ pub use self::epochs::{Epochs, Scope};
 use self::flight::Flights;
 use self::gate::Gate;
 pub use self::guard::{Changed, Guard, Guarded};
-pub use self::limits::{Limits, Overrides, Plans, Policy, Subject};
+pub use self::limits::{LimitStatus, Limits, Overrides, Plans, Policy, Standings, Subject};
 pub use self::records::TenantRecord;
 use self::script::FillScript;
-use crate::auth::TokenVerifier;
+use crate::auth::Authenticator;
 use crate::clients::{DynamoDb, Redis};
 use crate::config::DoorConfig;
+use crate::tenancy::TenantId;
+use crate::usage::Month;
 
 /// The door of a process. Clones share it.
 #[derive(Clone)]
 pub struct Door(Arc<Inner>);
 
 struct Inner {
-    verifier: TokenVerifier,
+    authenticator: Authenticator,
     gate: Gate,
     epochs: Epochs,
     flights: Arc<Flights>,
@@ -53,10 +55,10 @@ struct Inner {
 }
 
 impl Door {
-    /// A door that lets in whom the verifier knows.
-    pub fn new(verifier: TokenVerifier, redis: &Redis, dynamodb: &DynamoDb, config: DoorConfig) -> Self {
+    /// A door that lets in whom the authenticator knows.
+    pub fn new(authenticator: Authenticator, redis: &Redis, dynamodb: &DynamoDb, config: DoorConfig) -> Self {
         Self(Arc::new(Inner {
-            verifier,
+            authenticator,
             gate: Gate::new(redis, dynamodb, config.clone()),
             epochs: Epochs::new(redis, dynamodb, &config),
             flights: Arc::default(),
@@ -88,8 +90,13 @@ impl Door {
     }
 
     /// Who verifies callers.
-    pub fn verifier(&self) -> &TokenVerifier {
-        &self.0.verifier
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.0.authenticator
+    }
+
+    /// Requests of a tenant that are counted but not entered into its usage yet; 0 while the cache is away.
+    pub async fn pending_requests(&self, tenant: &TenantId, month: &Month) -> u64 {
+        self.0.gate.pending_requests(tenant, month).await
     }
 
     /// The plans of the deployment.

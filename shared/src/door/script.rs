@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use redis::{FromRedisValue, Value};
+use time::OffsetDateTime;
 use ulid::Ulid;
 
 use super::answer::Answer;
@@ -11,11 +12,17 @@ use super::epochs::{epochs_key, fresh};
 use super::gate::{Cached, Wanted};
 use super::limits::{Policy, Subject};
 use super::memory::BucketKey;
-use super::records::{Loaded, Needed, TenantRecord, UserRecord, permission_set};
+use super::records::{CallerRecord, Loaded, Needed, TenantRecord};
+use crate::auth::{Credential, Identity};
 use crate::clients::{CacheError, Redis, Script};
 use crate::config::DoorConfig;
-use crate::tenancy::{Role, TenantId, UserId};
+use crate::tenancy::{Role, TenantId};
+use crate::usage::Month;
 
+/// How long requests wait in the cache until they are entered into the usage of their tenant, if it does not rest.
+const ENTER_AFTER: Duration = Duration::from_mins(1);
+/// The grants of a caller who may not come in.
+const BARRED: &str = "!";
 /// The argument that stands for the server's own clock.
 const SERVER_CLOCK: u64 = 0;
 
@@ -68,9 +75,7 @@ impl TakeScript {
 
 /// What `door.lua` is asked.
 pub(super) struct Question<'a> {
-    pub(super) tenant: &'a TenantId,
-    pub(super) user: &'a UserId,
-    pub(super) role: Role,
+    pub(super) identity: &'a Identity,
     pub(super) cost: u64,
     pub(super) wanted: Option<&'a Wanted>,
     /// What it lacked when it was asked before.
@@ -89,7 +94,7 @@ pub(super) struct Reply {
     /// The same of the user's.
     pub(super) user_fill: u64,
     pub(super) tenant: TenantRecord,
-    pub(super) user: UserRecord,
+    pub(super) caller: CallerRecord,
     pub(super) cached: Cached,
 }
 
@@ -97,6 +102,16 @@ pub(super) struct Reply {
 pub(super) enum Verdict {
     Allowed,
     Denied { tenant_lacking: Duration, user_lacking: Duration },
+}
+
+/// What it answers.
+pub(super) enum Heard {
+    /// All that was asked.
+    Reply(Box<Reply>),
+    /// It lacks something.
+    Lack(Lack),
+    /// The caller may not come in.
+    Barred,
 }
 
 /// What it lacks.
@@ -130,8 +145,12 @@ impl DoorScript {
         }
     }
 
-    pub(super) async fn ask(&self, redis: &Redis, question: &Question<'_>) -> Result<Result<Reply, Lack>, CacheError> {
-        let (tenant, user) = (question.tenant, question.user);
+    pub(super) async fn ask(&self, redis: &Redis, question: &Question<'_>) -> Result<Heard, CacheError> {
+        let Identity { tenant, user, credential } = question.identity;
+        let (caller, role) = match credential {
+            Credential::Token(claims) => (format!("user:{user}"), claims.role.as_str()),
+            Credential::Key(id) => (format!("key:{id}"), Role::Viewer.as_str()),
+        };
         // A key is needed even where no answer is asked for; the epochs stand in for it.
         let epochs = epochs_key(tenant);
         let answers = question.wanted.map_or_else(|| epochs.clone(), |wanted| wanted.key.clone());
@@ -139,9 +158,10 @@ impl DoorScript {
             BucketKey::Tenant(tenant.clone()).key(),
             BucketKey::User(tenant.clone(), user.clone()).key(),
             format!("{{{tenant}}}:tenant"),
-            format!("{{{tenant}}}:user:{user}"),
+            format!("{{{tenant}}}:{caller}"),
             epochs,
             answers,
+            requests_key(tenant),
         ];
         let call = self
             .script
@@ -151,7 +171,7 @@ impl DoorScript {
             .arg(micros(self.trust))
             .arg(fresh())
             .arg(question.wanted.map_or_else(String::new, |wanted| wanted.scope.name()))
-            .arg(permission_set(question.role))
+            .arg(role)
             .arg(self.early_refresh * exponential())
             .arg(micros(self.lease))
             .arg(u8::from(question.wanted.is_some_and(|wanted| wanted.anew)))
@@ -166,12 +186,22 @@ impl DoorScript {
                 policies.iter().fold(call, |call, policy| call.arg(policy.interval()).arg(policy.burst()))
             }
         };
-        let call = match &question.loaded.user {
-            None => call.arg("").arg(0).arg(""),
-            Some(record) => call.arg(json(record)).arg(record.version).arg(record.role.map_or("", permission_set)),
+        let call = match &question.loaded.caller {
+            None => call.arg("").arg(0).arg("").arg(""),
+            Some(record) => {
+                let grants = if record.barred { BARRED.to_owned() } else { record.grants() };
+                call.arg(json(record)).arg(record.version).arg(record.own_role().map_or("", Role::as_str)).arg(grants)
+            }
         };
-        Fields(call.arg(self.record_seconds).run::<Vec<Value>>(redis).await?.into_iter()).read(question)
+        let month = Month::of(OffsetDateTime::now_utc());
+        let call = call.arg(self.record_seconds).arg(month.as_str()).arg(micros(ENTER_AFTER));
+        Fields(call.run::<Vec<Value>>(redis).await?.into_iter()).read(question)
     }
+}
+
+/// The key of the requests that a tenant made and that are not entered yet.
+pub(super) fn requests_key(tenant: &TenantId) -> String {
+    format!("{{{tenant}}}:requests")
 }
 
 /// `fill.lua`.
@@ -222,21 +252,22 @@ impl Fields {
         T::from_redis_value(value).map_err(|error| CacheError::Redis(error.into()))
     }
 
-    fn read(mut self, question: &Question<'_>) -> Result<Result<Reply, Lack>, CacheError> {
+    fn read(mut self, question: &Question<'_>) -> Result<Heard, CacheError> {
         let kind: String = self.next()?;
         let now = positive(self.next()?);
+        if kind == "barred" {
+            return Ok(Heard::Barred);
+        }
         if kind == "load" {
             let epoch = self.next()?;
-            let needed = Needed {
-                mark: self.next::<i64>()? == 1,
-                tenant: self.next::<i64>()? == 1,
-                user: self.next::<i64>()? == 1,
-            };
-            return Ok(Err(Lack { needed, epoch, now }));
+            let (mark, tenant, caller) = (self.flag()?, self.flag()?, self.flag()?);
+            let (month, requests): (String, i64) = (self.next()?, self.next()?);
+            let requests = month.parse().ok().map(|month: Month| (month, positive(requests)));
+            return Ok(Heard::Lack(Lack { needed: Needed { mark, tenant, caller, requests }, epoch, now }));
         }
         let (tenant_fill, tenant_over): (i64, i64) = (self.next()?, self.next()?);
         let (user_fill, user_over): (i64, i64) = (self.next()?, self.next()?);
-        let (tenant, user) = (record(&self.next::<Vec<u8>>()?)?, record(&self.next::<Vec<u8>>()?)?);
+        let (tenant, caller) = (record(&self.next::<Vec<u8>>()?)?, record(&self.next::<Vec<u8>>()?)?);
         let verdict = if kind == "allowed" {
             Verdict::Allowed
         } else {
@@ -245,7 +276,11 @@ impl Fields {
         let cached =
             if verdict == Verdict::Allowed && question.wanted.is_some() { self.cached(now)? } else { Cached::Unknown };
         let (tenant_fill, user_fill) = (positive(tenant_fill), positive(user_fill));
-        Ok(Ok(Reply { verdict, tenant_fill, user_fill, tenant, user, cached }))
+        Ok(Heard::Reply(Box::new(Reply { verdict, tenant_fill, user_fill, tenant, caller, cached })))
+    }
+
+    fn flag(&mut self) -> Result<bool, CacheError> {
+        Ok(self.next::<i64>()? == 1)
     }
 
     fn cached(&mut self, now: u64) -> Result<Cached, CacheError> {

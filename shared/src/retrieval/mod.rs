@@ -18,7 +18,6 @@ pub use words::content_words;
 
 use crate::chunks::{Chunks, Hit};
 use crate::clients::{DynamoDb, Redis};
-use crate::collections::Collections;
 use crate::config::SearchConfig;
 use crate::documents::{Document, Documents};
 use crate::embed::{Embedder, QueryEmbeddings};
@@ -86,7 +85,6 @@ pub struct Span {
 /// Finds passages for a caller.
 #[derive(Clone)]
 pub struct Retriever {
-    collections: Collections,
     documents: Documents,
     chunks: Chunks,
     queries: QueryEmbeddings,
@@ -97,7 +95,6 @@ impl Retriever {
     /// A retriever over these clients.
     pub fn new(dynamodb: &DynamoDb, redis: &Redis, embedder: Arc<dyn Embedder>, config: SearchConfig) -> Self {
         Self {
-            collections: Collections::new(dynamodb),
             documents: Documents::new(dynamodb),
             chunks: Chunks::new(dynamodb),
             queries: QueryEmbeddings::new(embedder, redis),
@@ -135,23 +132,23 @@ impl Retriever {
 
     /// Where to look: the collections asked for that the caller may read, or the documents asked for that are in them.
     async fn places(&self, principal: &Principal, query: &SearchQuery) -> Result<Vec<Place>, Error> {
-        let mut readable = self.collections.list(&principal.tenant).await?;
-        if !query.collections.is_empty() {
-            if let Some(unknown) = query.collections.iter().position(|id| readable.iter().all(|c| c.id != *id)) {
-                return Err(Error::field(format!("/collections/{unknown}"), "there is no such collection"));
-            }
-            readable.retain(|collection| query.collections.contains(&collection.id));
+        if let Some(unknown) = query.collections.iter().position(|id| !principal.reads(id)) {
+            return Err(Error::field(format!("/collections/{unknown}"), "there is no such collection"));
         }
+        let asked = |id: &CollectionId| query.collections.is_empty() || query.collections.contains(id);
         if query.document_ids.is_empty() {
-            return Ok(readable.into_iter().map(|c| Place { collection: c.id, document: None }).collect());
+            let asked = principal.collections.keys().filter(|id| asked(id));
+            return Ok(asked.map(|id| Place { collection: id.clone(), document: None }).collect());
         }
-        let documents = self.documents.get_many(&principal.tenant, query.document_ids.iter().copied()).await?;
+        let mut documents = self.documents.get_many(&principal.tenant, query.document_ids.iter().copied()).await?;
+        // What the caller may not read is to the caller as if it were not there.
+        documents.retain(|_, document| principal.reads(&document.collection));
         if let Some(unknown) = query.document_ids.iter().position(|id| !documents.contains_key(id)) {
             return Err(Error::field(format!("/document_ids/{unknown}"), "there is no such document"));
         }
         Ok(documents
             .into_values()
-            .filter(|document| readable.iter().any(|c| c.id == document.collection))
+            .filter(|document| asked(&document.collection))
             .map(|document| Place { collection: document.collection, document: Some(document.id) })
             .collect())
     }

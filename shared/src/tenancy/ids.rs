@@ -154,6 +154,10 @@ made_id!(
     MessageId
 );
 made_id!(
+    /// An entry of one tenant's audit trail.
+    AuditId
+);
+made_id!(
     /// An API key of one tenant; it names the key, and is no secret.
     KeyId
 );

@@ -1,0 +1,73 @@
+use aws_lambda_events::dynamodb::EventRecord;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_dynamo::Item;
+use shared::tables::{Kind, Stored};
+use shared::tenancy::{InvalidId, TenantId};
+use time::OffsetDateTime;
+
+/// A change of an item of the main table, read from a record of its stream.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) tenant: TenantId,
+    pub(crate) kind: Kind,
+    /// Names the record: delivered again, it is the same.
+    pub(crate) record: String,
+    pub(crate) at: OffsetDateTime,
+    /// The item before; none if it is new.
+    before: Option<Item>,
+    /// The item since then; none if it was removed.
+    after: Option<Item>,
+}
+
+/// A record that no retry will make sense of.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("the item is not one of the table: {0}")]
+    Item(#[from] serde_dynamo::Error),
+    #[error("an identifier {0}")]
+    Id(#[from] InvalidId),
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    pk: String,
+    sk: String,
+}
+
+impl Change {
+    /// Reads a record; `None` if nothing follows from items of its kind.
+    pub(crate) fn read(record: &EventRecord) -> Result<Option<Self>, Malformed> {
+        let keys: Keys = serde_dynamo::from_item(record.change.keys.clone())?;
+        let Some(Stored { tenant, kind }) = Stored::from_key(&keys.pk, &keys.sk)? else { return Ok(None) };
+        let image = |item: &Item, absent| (record.event_name != absent).then(|| item.clone());
+        let at = record.change.approximate_creation_date_time.timestamp();
+        Ok(Some(Self {
+            tenant,
+            kind,
+            record: record.event_id.clone(),
+            at: OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            before: image(&record.change.old_image, "INSERT"),
+            after: image(&record.change.new_image, "REMOVE"),
+        }))
+    }
+
+    /// What the item was and what it is, as far as `T` asks; the default where there was or is none.
+    pub(crate) fn sides<T: DeserializeOwned + Default>(&self) -> Result<(T, T), Malformed> {
+        let side = |item: &Option<Item>| match item {
+            Some(item) => serde_dynamo::from_item(item.clone()),
+            None => Ok(T::default()),
+        };
+        Ok((side(&self.before)?, side(&self.after)?))
+    }
+
+    /// Whether the item was removed.
+    pub(crate) fn is_removal(&self) -> bool {
+        self.after.is_none()
+    }
+
+    /// Whether the item is new.
+    pub(crate) fn is_new(&self) -> bool {
+        self.before.is_none()
+    }
+}

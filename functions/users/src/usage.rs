@@ -1,0 +1,58 @@
+use axum::Extension;
+use axum::extract::State as Extract;
+use serde::{Deserialize, Serialize};
+use shared::door::{LimitStatus, Standings};
+use shared::error::Error;
+use shared::http::{Json, Query};
+use shared::tenancy::{Permission, Principal};
+use shared::usage::Month;
+use time::OffsetDateTime;
+
+use crate::State;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UsageQuery {
+    period: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct UsageView {
+    period: String,
+    requests: u64,
+    chat_tokens: u64,
+    embedded_tokens: u64,
+    /// These two as they are now, whatever the period.
+    storage_bytes: u64,
+    documents: u64,
+    limits: Vec<LimitStatus>,
+}
+
+/// What the tenant used in a month, this one unless another is asked for.
+pub(crate) async fn read(
+    Extract(state): Extract<State>,
+    Extension(standings): Extension<Standings>,
+    principal: Principal,
+    Query(query): Query<UsageQuery>,
+) -> Result<Json<UsageView>, Error> {
+    principal.require(Permission::Manage)?;
+    let month = match query.period {
+        None => Month::of(OffsetDateTime::now_utc()),
+        Some(text) => text.parse().map_err(|()| Error::field("period", "must be a month such as 2026-11"))?,
+    };
+    let (stored, pending) = futures::join!(
+        state.usage.get(&principal.tenant, &month),
+        state.door.pending_requests(&principal.tenant, &month),
+    );
+    let (used, stock) = stored?;
+    Ok(Json(UsageView {
+        period: month.as_str().to_owned(),
+        requests: used.requests + pending,
+        chat_tokens: used.chat_tokens,
+        embedded_tokens: used.embedded_tokens,
+        // The records of one document may be worked off out of order, so that a sum is below zero for a moment.
+        storage_bytes: u64::try_from(stock.storage_bytes).unwrap_or(0),
+        documents: u64::try_from(stock.documents).unwrap_or(0),
+        limits: standings.status(),
+    }))
+}

@@ -1,0 +1,37 @@
+//! Conversations, as far as more than chat has to do with them.
+
+use crate::clients::DynamoDb;
+use crate::error::Error;
+use crate::tables::{self, Key};
+use crate::tenancy::{ConversationId, Subject, TenantId};
+
+/// The stored conversations of the tenants.
+#[derive(Debug, Clone)]
+pub struct Conversations {
+    dynamodb: DynamoDb,
+}
+
+impl Conversations {
+    /// The conversations in this database.
+    pub fn new(dynamodb: &DynamoDb) -> Self {
+        Self { dynamodb: dynamodb.clone() }
+    }
+
+    /// Removes all conversations of a user or of an API key.
+    pub async fn purge(&self, tenant: &TenantId, subject: Subject<'_>) -> Result<(), Error> {
+        let partition = tables::conversations_partition(tenant, subject);
+        for item in self.dynamodb.all(partition, tables::CONVERSATION).await? {
+            let id = item.get("id").and_then(|id| id.as_s().ok()).and_then(|id| id.parse().ok());
+            self.remove(tenant, subject, id.ok_or_else(|| Error::internal("a conversation without an id"))?).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a conversation and its messages; the conversation last, by which what is left can still be found.
+    pub async fn remove(&self, tenant: &TenantId, subject: Subject<'_>, id: ConversationId) -> Result<(), Error> {
+        self.dynamodb.delete_all(&self.dynamodb.table, tables::conversation_partition(tenant, id)).await?;
+        let key = Key::conversation(tenant, subject, id).attributes();
+        self.dynamodb.client.delete_item().table_name(&self.dynamodb.table).set_key(Some(key)).send().await?;
+        Ok(())
+    }
+}
