@@ -12,6 +12,7 @@ use shared::config::{ConfigError, Variables};
 use shared::documents::Documents;
 use shared::embed::Embedder;
 use shared::http::{Json, boundary};
+use shared::page::Pages;
 use shared::tables;
 use shared::tenants::Tenants;
 use shared::users::Users;
@@ -26,7 +27,7 @@ use crate::queue::{Queue, Worker};
 use crate::redis::RedisServer;
 use crate::settings::{EmbedderChoice, Settings};
 use crate::streams::{Consumer, Stream};
-use crate::{embeddings, peer, watch};
+use crate::{embeddings, objects, peer, secret, watch};
 
 /// How long open streams may hold up the end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -99,7 +100,8 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     };
     let issuer = Arc::new(Issuer::open(&settings.data)?);
 
-    let variables = local_variables(settings, address, dynamodb.as_ref(), redis.as_ref());
+    let secret = secret::text(&settings.data.signing_secret())?;
+    let variables = local_variables(settings, address, &secret, dynamodb.as_ref(), redis.as_ref());
     let builder = Builder::new(variables.clone()).await;
     let embedder = embedder(settings, &builder).await?;
     let tables_at = builder.dynamodb()?;
@@ -119,6 +121,9 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
             (embeddings::router(embedder), worker, consumer)
         }
     };
+    let blobs = builder.blobs()?;
+    let content_urls = builder.content_urls(&blobs, &builder.signer()?)?;
+    let beside = jwks.merge(objects::router(blobs, content_urls));
     // Objects that lie elsewhere are announced elsewhere.
     let announced_here = variables.optional_text("BLOBS_URL") == Some(&own_objects(settings));
     let queue = if settings.workers && announced_here {
@@ -139,7 +144,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let (stop, stopped) = oneshot::channel::<()>();
     let hops = settings.variables.number("TRUSTED_PROXY_HOPS", 0, 0..=10)?;
     let noted = middleware::from_fn_with_state(usize::try_from(hops).unwrap_or(0), peer::note);
-    let service = boundary(router.clone().merge(jwks)).layer(noted);
+    let service = boundary(router.clone().merge(beside)).layer(noted);
     let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async {
         let _ = stopped.await;
@@ -196,6 +201,7 @@ impl Running {
 fn local_variables(
     settings: &Settings,
     address: SocketAddr,
+    secret: &str,
     dynamodb: Option<&EmbeddedDynamoDb>,
     redis: Option<&RedisServer>,
 ) -> Variables {
@@ -206,6 +212,8 @@ fn local_variables(
         ("DYNAMODB_OPERATION_TIMEOUT_MS", "60000".to_owned()),
         ("REDIS_URL", redis.map(RedisServer::url).unwrap_or_default()),
         ("BLOBS_URL", own_objects(settings)),
+        ("BLOBS_PUBLIC_URL", format!("http://{address}/{}", objects::PATH)),
+        ("SIGNING_SECRET", secret.to_owned()),
         ("JWT_ISSUER", issuer::ISSUER.to_owned()),
         ("JWT_AUDIENCE", issuer::AUDIENCE.to_owned()),
         ("JWKS_URL", format!("http://{address}/.well-known/jwks.json")),
@@ -257,7 +265,8 @@ async fn api(
     embedder: Arc<dyn Embedder>,
 ) -> Result<(Router, ingest::State, changes::State), StartError> {
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
-    let door = builder.door(&dynamodb, &redis)?;
+    let (signer, door) = (builder.signer()?, builder.door(&dynamodb, &redis)?);
+    let pages = Pages::new(&dynamodb, &signer);
     let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
@@ -270,10 +279,13 @@ async fn api(
             documents: documents.clone(),
             collections: collections.clone(),
             chunks: chunks.clone(),
+            content_urls: builder.content_urls(&blobs, &signer)?,
             blobs: blobs.clone(),
+            pages: pages.clone(),
         }))
         .merge(upload::router(upload::State {
             door: door.clone(),
+            idempotency: builder.idempotency(&dynamodb, &signer)?,
             documents: documents.clone(),
             collections: collections.clone(),
             blobs: blobs.clone(),
@@ -283,7 +295,7 @@ async fn api(
             door: door.clone(),
             collections: collections.clone(),
             retriever,
-            conversations: chat::Conversations::new(&dynamodb),
+            conversations: chat::Conversations::new(&dynamodb, &pages),
         }))
         .merge(users::router(users::State {
             door,

@@ -16,6 +16,7 @@ pub mod http;
 pub mod metrics;
 pub mod page;
 pub mod retrieval;
+pub mod signing;
 pub mod tables;
 pub mod telemetry;
 pub mod tenancy;

@@ -110,6 +110,7 @@ fn the_stream_is_filtered_for_the_items_that_make_answers_stale() {
         own(format!("{}ada", tables::USER)),
         own(tables::TENANT.to_owned()),
         Key::content_hash(&tenant, &collection, "00"),
+        Key::idempotency(&tenant, "00"),
         Key::conversation(&tenant, &user, conversation),
         Key::message(&tenant, conversation, MessageId::new()),
         Key::health(),

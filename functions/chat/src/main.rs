@@ -3,6 +3,7 @@
 use chat::{Conversations, State};
 use shared::clients::{Builder, Clients};
 use shared::collections::Collections;
+use shared::page::Pages;
 use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,7 +16,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         door,
         collections: Collections::new(&dynamodb),
         retriever: builder.retriever(&dynamodb, &redis, builder.embedder()?)?,
-        conversations: Conversations::new(&dynamodb),
+        conversations: Conversations::new(&dynamodb, &Pages::new(&dynamodb, &builder.signer()?)),
     };
     http::run_streaming(chat::router(state)).await
 }
