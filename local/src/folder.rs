@@ -28,6 +28,11 @@ impl DataFolder {
         self.0.join("issuer.key")
     }
 
+    /// What cursors, addresses and kept answers are signed with.
+    pub(crate) fn signing_secret(&self) -> PathBuf {
+        self.0.join("signing.secret")
+    }
+
     /// The variables of the functions under `cargo lambda watch`.
     pub(crate) fn watch_variables(&self) -> PathBuf {
         self.0.join("watch.env")

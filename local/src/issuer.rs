@@ -1,6 +1,4 @@
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::path::Path;
+use std::io;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::Ed25519KeyPair;
@@ -11,6 +9,7 @@ use shared::tenancy::{Role, TenantId, UserId};
 use time::{Duration, OffsetDateTime};
 
 use crate::folder::DataFolder;
+use crate::secret;
 
 /// The issuer in local tokens.
 pub(crate) const ISSUER: &str = "ragline-local";
@@ -52,12 +51,7 @@ struct Claims<'a> {
 impl Issuer {
     /// The issuer of a data folder; its key is made at first use.
     pub fn open(data: &DataFolder) -> io::Result<Self> {
-        let path = data.issuer_key();
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(&path)?,
-            read => read?,
-        };
-        Ok(Self { key: EncodingKey::from_ed_der(&bytes) })
+        Ok(Self { key: EncodingKey::from_ed_der(&secret::kept(&data.issuer_key(), make_key)?) })
     }
 
     /// A signed token, good from `now` for 30 days.
@@ -84,19 +78,7 @@ impl Issuer {
     }
 }
 
-/// Makes a key. If another process made one at the same time, that one counts.
-fn make_key(path: &Path) -> io::Result<Vec<u8>> {
+fn make_key() -> io::Result<Vec<u8>> {
     let key = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).map_err(io::Error::other)?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(mut file) => {
-            file.write_all(key.as_ref())?;
-            Ok(key.as_ref().to_vec())
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read(path),
-        Err(error) => Err(error),
-    }
+    Ok(key.as_ref().to_vec())
 }

@@ -9,11 +9,11 @@ use shared::chunks::Chunks;
 use shared::clients::{ANNOUNCEMENTS_FOLDER, Builder, ClientError, Clients};
 use shared::collections::Collections;
 use shared::config::{ConfigError, Variables};
-use shared::conversations::Conversations;
 use shared::documents::Documents;
 use shared::embed::Embedder;
 use shared::http::{Json, boundary};
 use shared::keys::Keys;
+use shared::page::Pages;
 use shared::tables;
 use shared::tenants::Tenants;
 use shared::usage::Usage;
@@ -29,7 +29,7 @@ use crate::queue::{Queue, Worker};
 use crate::redis::RedisServer;
 use crate::settings::{EmbedderChoice, Settings};
 use crate::streams::{Consumer, Stream};
-use crate::{embeddings, peer, watch};
+use crate::{embeddings, objects, peer, secret, watch};
 
 /// How long open streams may hold up the end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -102,7 +102,8 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     };
     let issuer = Arc::new(Issuer::open(&settings.data)?);
 
-    let variables = local_variables(settings, address, dynamodb.as_ref(), redis.as_ref());
+    let secret = secret::text(&settings.data.signing_secret())?;
+    let variables = local_variables(settings, address, &secret, dynamodb.as_ref(), redis.as_ref());
     let builder = Builder::new(variables.clone()).await;
     let embedder = embedder(settings, &builder).await?;
     let tables_at = builder.dynamodb()?;
@@ -122,6 +123,9 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
             (embeddings::router(embedder), worker, consumer)
         }
     };
+    let blobs = builder.blobs()?;
+    let content_urls = builder.content_urls(&blobs, &builder.signer()?)?;
+    let beside = jwks.merge(objects::router(blobs, content_urls));
     // Objects that lie elsewhere are announced elsewhere.
     let announced_here = variables.optional_text("BLOBS_URL") == Some(&own_objects(settings));
     let queue = if settings.workers && announced_here {
@@ -142,7 +146,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let (stop, stopped) = oneshot::channel::<()>();
     let hops = settings.variables.number("TRUSTED_PROXY_HOPS", 0, 0..=10)?;
     let noted = middleware::from_fn_with_state(usize::try_from(hops).unwrap_or(0), peer::note);
-    let service = boundary(router.clone().merge(jwks)).layer(noted);
+    let service = boundary(router.clone().merge(beside)).layer(noted);
     let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async {
         let _ = stopped.await;
@@ -199,6 +203,7 @@ impl Running {
 fn local_variables(
     settings: &Settings,
     address: SocketAddr,
+    secret: &str,
     dynamodb: Option<&EmbeddedDynamoDb>,
     redis: Option<&RedisServer>,
 ) -> Variables {
@@ -209,6 +214,8 @@ fn local_variables(
         ("DYNAMODB_OPERATION_TIMEOUT_MS", "60000".to_owned()),
         ("REDIS_URL", redis.map(RedisServer::url).unwrap_or_default()),
         ("BLOBS_URL", own_objects(settings)),
+        ("BLOBS_PUBLIC_URL", format!("http://{address}/{}", objects::PATH)),
+        ("SIGNING_SECRET", secret.to_owned()),
         ("JWT_ISSUER", issuer::ISSUER.to_owned()),
         ("JWT_AUDIENCE", issuer::AUDIENCE.to_owned()),
         ("JWKS_URL", format!("http://{address}/.well-known/jwks.json")),
@@ -260,11 +267,11 @@ async fn api(
     embedder: Arc<dyn Embedder>,
 ) -> Result<(Router, ingest::State, changes::State), StartError> {
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
-    let door = builder.door(&dynamodb, &redis)?;
+    let (signer, door) = (builder.signer()?, builder.door(&dynamodb, &redis)?);
+    let (pages, idempotency) = (Pages::new(&dynamodb, &signer), builder.idempotency(&dynamodb, &signer)?);
     let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
-    let (users, keys, usage) = (Users::new(&dynamodb), Keys::new(&dynamodb), Usage::new(&dynamodb));
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
 
     let router = Router::new()
@@ -274,9 +281,12 @@ async fn api(
             documents: documents.clone(),
             collections: collections.clone(),
             chunks: chunks.clone(),
+            content_urls: builder.content_urls(&blobs, &signer)?,
+            pages: pages.clone(),
         }))
         .merge(upload::router(upload::State {
             door: door.clone(),
+            idempotency: idempotency.clone(),
             documents: documents.clone(),
             collections,
             blobs: blobs.clone(),
@@ -285,26 +295,18 @@ async fn api(
         .merge(chat::router(chat::State {
             door: door.clone(),
             retriever,
-            conversations: chat::Conversations::new(&dynamodb),
+            conversations: chat::Conversations::new(&dynamodb, &pages),
         }))
         .merge(users::router(users::State {
             door,
+            idempotency,
             tenants: Tenants::new(&dynamodb),
-            users: users.clone(),
-            keys: keys.clone(),
-            usage: usage.clone(),
+            users: Users::new(&dynamodb),
+            keys: Keys::new(&dynamodb),
+            usage: Usage::new(&dynamodb),
             pages,
         }));
     let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
-    let changes = changes::State {
-        epochs: epochs.clone(),
-        documents: documents.clone(),
-        chunks: chunks.clone(),
-        blobs: blobs.clone(),
-        users,
-        keys,
-        conversations: Conversations::new(&dynamodb),
-        usage,
-    };
+    let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone());
     Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, config }, changes))
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
 
+use crate::secret;
 use crate::server::{Role, Running, StartError, start_as};
 use crate::settings::Settings;
 
@@ -28,7 +29,7 @@ pub async fn start_services(settings: &Settings, functions_port: u16) -> Result<
             let _ = writeln!(text, "{name}={value}");
         }
     }
-    std::fs::write(settings.data.watch_variables(), text)?;
+    secret::write(&settings.data.watch_variables(), text.as_bytes())?;
     Ok(running)
 }
 
@@ -66,7 +67,8 @@ impl Function {
 }
 
 /// The variables that lead to the services. The process's others are inherited anyway.
-const LOCAL: [&str; 13] = [
+const LOCAL: [&str; 15] = [
+    "BLOBS_PUBLIC_URL",
     "BLOBS_URL",
     "DYNAMODB_ATTEMPT_TIMEOUT_MS",
     "DYNAMODB_ENDPOINT",
@@ -80,4 +82,5 @@ const LOCAL: [&str; 13] = [
     "JWT_ISSUER",
     "OPENAI_BASE_URL",
     "REDIS_URL",
+    "SIGNING_SECRET",
 ];

@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 
 use crate::clients::DynamoDb;
 use crate::error::Error;
-use crate::tables::Key;
+use crate::page::List;
+use crate::tables::{self, Key};
 use crate::tenancy::{AuditId, KeyId, Principal, TenantId, UserId};
 
 /// What was changed, when, and by whom.
@@ -80,4 +81,9 @@ impl Entry {
         let put = Put::builder().table_name(&dynamodb.table).set_item(Some(item)).build().map_err(Error::internal)?;
         Ok(TransactWriteItem::builder().put(put).build())
     }
+}
+
+/// The audit trail of a tenant, newest first, for [`crate::page::Pages`].
+pub fn trail(tenant: &TenantId) -> List<Entry> {
+    List::new(tables::partition(tenant), tables::AUDIT).newest_first()
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients::DynamoDb;
 use crate::error::Error;
-use crate::page::{self, Page};
+use crate::page::List;
 use crate::tables::{self, Key, text};
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
@@ -84,35 +84,10 @@ impl Chunks {
         self.dynamodb.write_all(&self.dynamodb.chunks_table, writes).await
     }
 
-    /// The passages of one version in order.
-    pub async fn list(
-        &self,
-        tenant: &TenantId,
-        document: DocumentId,
-        version: u32,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<Page<Chunk>, Error> {
-        let prefix = tables::chunk_version_prefix(version);
-        let start = cursor.map(|cursor| page::sort_key(cursor, &prefix)).transpose()?;
-        let pk = tables::document_partition(tenant, document);
-        let answer = self
-            .dynamodb
-            .client
-            .query()
-            .table_name(&self.dynamodb.chunks_table)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-            .projection_expression(format!("{}, #text", projection_but_text()))
-            .expression_attribute_names("#text", "text")
-            .expression_attribute_values(":pk", text(&pk))
-            .expression_attribute_values(":prefix", text(prefix))
-            .set_exclusive_start_key(start.map(|sk| Key { pk, sk }.attributes()))
-            .consistent_read(true)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await?;
-        let next_cursor = answer.last_evaluated_key.and_then(|key| Some(page::cursor(key.get("sk")?.as_s().ok()?)));
-        Ok(Page { data: serde_dynamo::aws_sdk_dynamodb_1::from_items(answer.items.unwrap_or_default())?, next_cursor })
+    /// The passages of one version in order, for [`crate::page::Pages`].
+    pub fn list(tenant: &TenantId, document: DocumentId, version: u32) -> List<Chunk> {
+        let partition = tables::document_partition(tenant, document);
+        List::new(partition, tables::chunk_version_prefix(version)).of_chunks(&tables::PROJECTED)
     }
 
     /// Removes the passages of all versions.

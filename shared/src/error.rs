@@ -43,6 +43,18 @@ pub enum Error {
     /// No such resource in the caller's tenant.
     #[error("not found")]
     NotFound,
+    /// A signed address was altered or is too old.
+    #[error("the signature does not hold")]
+    BadSignature,
+    /// The `Idempotency-Key` stands for a request with another body.
+    #[error("an idempotency key was used for another request")]
+    IdempotencyMismatch,
+    /// The request that the `Idempotency-Key` stands for has no answer yet.
+    #[error("the request of an idempotency key still runs")]
+    IdempotencyInProgress {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// The resource is in a state that does not allow the request.
     #[error("conflict: {0}")]
     Conflict(&'static str),

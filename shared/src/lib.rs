@@ -19,6 +19,7 @@ pub mod keys;
 pub mod metrics;
 pub mod page;
 pub mod retrieval;
+pub mod signing;
 pub mod tables;
 pub mod telemetry;
 pub mod tenancy;

@@ -39,6 +39,11 @@ pub fn cache_filled() {
     counter!("ragline_cache_fills_total").increment(1);
 }
 
+/// What became of a request with an `Idempotency-Key`: `first`, `replayed`, `in_progress`, `mismatch`.
+pub fn idempotency(outcome: &'static str) {
+    counter!("ragline_idempotency_total", "outcome" => outcome).increment(1);
+}
+
 /// Changes the cache could not be told of.
 pub fn cache_not_told() {
     counter!("ragline_cache_not_told_total").increment(1);

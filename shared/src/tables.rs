@@ -18,8 +18,12 @@ use crate::tenancy::{
 
 /// The index that lists a collection's documents.
 pub const BY_COLLECTION: &str = "by_collection";
+/// The attribute that names its partitions.
+pub const COLLECTION_KEY: &str = "collection_key";
 /// The index of the passages' vectors.
 pub const BY_EMBEDDING: &str = "by_embedding";
+/// The attribute with the time, in seconds since 1970, after which DynamoDB may remove an item. It takes days at times.
+pub const EXPIRES_AT: &str = "expires_at";
 /// What the vector index returns beside the keys and the attributes it is searched by.
 pub const PROJECTED: [&str; 7] = ["chunk_index", "heading", "page", "span_end", "span_start", "text", "version"];
 
@@ -96,6 +100,11 @@ impl Key {
     /// The mark that some bytes are in a collection already.
     pub fn content_hash(tenant: &TenantId, collection: &CollectionId, sha256: &str) -> Self {
         Self { pk: partition(tenant), sk: format!("HASH#{collection}#{sha256}") }
+    }
+
+    /// The answer to a request that may be repeated, by a hash of who asked, for what, and under which `Idempotency-Key`.
+    pub fn idempotency(tenant: &TenantId, hash: &str) -> Self {
+        Self { pk: partition(tenant), sk: format!("IDEM#{hash}") }
     }
 
     /// A conversation of a user or of an API key.
@@ -264,7 +273,7 @@ pub async fn dimensions(dynamodb: &DynamoDb) -> Result<Option<usize>, Error> {
 pub fn main_table(dynamodb: &DynamoDb) -> Result<CreateTableFluentBuilder, Error> {
     let by_collection = GlobalSecondaryIndex::builder()
         .index_name(BY_COLLECTION)
-        .key_schema(key("collection_key", KeyType::Hash)?)
+        .key_schema(key(COLLECTION_KEY, KeyType::Hash)?)
         .key_schema(key("sk", KeyType::Range)?)
         .projection(Projection::builder().projection_type(ProjectionType::All).build())
         .build()
@@ -274,7 +283,7 @@ pub fn main_table(dynamodb: &DynamoDb) -> Result<CreateTableFluentBuilder, Error
         .stream_view_type(StreamViewType::NewAndOldImages)
         .build()
         .map_err(Error::internal)?;
-    table(dynamodb, &dynamodb.table, &["pk", "sk", "collection_key"])
+    table(dynamodb, &dynamodb.table, &["pk", "sk", COLLECTION_KEY])
         .map(|request| request.global_secondary_indexes(by_collection).stream_specification(stream))
 }
 
@@ -370,6 +379,7 @@ mod tests {
             Key::audit(&tenant(), AuditId::new()),
             Key::api_key_owner("00"),
             Key::content_hash(&tenant(), &collection, "00"),
+            Key::idempotency(&tenant(), "00"),
             Key::conversation(&tenant(), Subject::User(&user), conversation),
             Key::conversation(&tenant(), Subject::Key(KeyId::new()), conversation),
             Key::chunk(&tenant(), DocumentId::new(), 1, 0),

@@ -15,6 +15,7 @@ use crate::audit;
 use crate::auth::Claims;
 use crate::clients::DynamoDb;
 use crate::error::Error;
+use crate::page::List;
 use crate::tables::{self, Key, text};
 use crate::tenancy::{CollectionId, Memberships, Role, TenantId, UserId};
 
@@ -202,6 +203,11 @@ impl Users {
         let mut writes = vec![part(update)?, entry.write(&self.dynamodb, tenant)?];
         writes.extend(self.owners(tenant, id, Some(known.role()), Role::Viewer, true)?);
         self.decide(writes).await
+    }
+
+    /// The users of a tenant in the order of their ids, for [`crate::page::Pages`].
+    pub fn list(tenant: &TenantId) -> List<Listed> {
+        List::new(tables::partition(tenant), tables::USER).only(STATE, [PRESENT.to_owned()])
     }
 
     /// Who is a member of a collection.

@@ -20,7 +20,7 @@ use axum::response::Response;
 use axum::routing::get;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use shared::auth::TokenVerifier;
+use shared::auth::Authenticator;
 use shared::clients::{Builder, Redis, Script};
 use shared::door::Scope;
 use shared::http::boundary;
@@ -47,10 +47,10 @@ async fn main() {
     let builder = Builder::new(app.running().variables().clone()).await;
     let (dynamodb, cache) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
     let door = builder.door(&dynamodb, &cache).unwrap();
-    let verifier = door.verifier().clone();
+    let authenticator = door.authenticator().clone();
     store(&cache).await;
 
-    let verified = |router: Router| router.layer(middleware::from_fn_with_state(verifier.clone(), verify));
+    let verified = |router: Router| router.layer(middleware::from_fn_with_state(authenticator.clone(), verify));
     let guard = door.reads(Scope::Documents).cached(Duration::from_mins(10));
     let (for_get, for_separate) = (cache.clone(), cache.clone());
     let ways = [
@@ -100,8 +100,8 @@ async fn body() -> Response {
     response
 }
 
-async fn verify(State(verifier): State<TokenVerifier>, request: Request, next: Next) -> Response {
-    verifier.authenticate(request.headers()).await.unwrap();
+async fn verify(State(authenticator): State<Authenticator>, request: Request, next: Next) -> Response {
+    authenticator.authenticate(request.headers()).await.unwrap();
     next.run(request).await
 }
 

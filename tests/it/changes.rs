@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::clients::{Builder, DynamoDb, Redis};
 use shared::config::Variables;
 use shared::tables::{self, Key};
-use shared::tenancy::{CollectionId, ConversationId, MessageId, TenantId};
+use shared::tenancy::{CollectionId, ConversationId, MessageId, Subject, TenantId};
 use tests::{RedisProcess, TestApp, data};
 
 use crate::flow::DUCKS;
@@ -95,7 +95,7 @@ async fn a_change_behind_the_api_replaces_the_epochs_of_its_tenant_only() {
 
     let conversation = ConversationId::new();
     let before = behind.settled(&acme).await;
-    behind.write(Key::conversation(&acme, &"ada".parse().unwrap(), conversation), "title", "Ducks").await;
+    behind.write(Key::conversation(&acme, Subject::User(&"ada".parse().unwrap()), conversation), "title", "Ducks").await;
     behind.write(Key::message(&acme, conversation, MessageId::new()), "text", "Quack.").await;
     assert_eq!(behind.settled(&acme).await, before, "conversations make nothing stale");
     assert_eq!(behind.settled(&globex).await, others, "another tenant's epochs stand");
@@ -118,11 +118,17 @@ async fn a_change_while_redis_is_away_reaches_it_when_it_is_back() {
 
 /// What the handler answers to records, with a Redis that is not there.
 async fn answer_without_redis(event: Value) -> Value {
-    let nowhere = "redis://127.0.0.1:9";
-    let variables = [("REDIS_URL", nowhere), ("DYNAMODB_ENDPOINT", "http://127.0.0.1:9")];
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = format!("file://{}", folder.path().display());
+    let variables = [
+        ("REDIS_URL", "redis://127.0.0.1:9"),
+        ("DYNAMODB_ENDPOINT", "http://127.0.0.1:9"),
+        ("BLOBS_URL", blobs.as_str()),
+    ];
     let builder = Builder::new(Variables::from_pairs(variables)).await;
-    let redis = builder.redis().unwrap();
-    let state = changes::State { epochs: builder.epochs(&redis, &builder.dynamodb().unwrap()).unwrap() };
+    let (redis, dynamodb) = (builder.redis().unwrap(), builder.dynamodb().unwrap());
+    let epochs = builder.epochs(&redis, &dynamodb).unwrap();
+    let state = changes::State::new(epochs, &dynamodb, builder.blobs().unwrap());
     let event: Event = serde_json::from_value(event).unwrap();
     serde_json::to_value(changes::handle(state, event).await).unwrap()
 }

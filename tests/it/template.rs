@@ -2,7 +2,7 @@
 
 use saphyr::{LoadableYamlNode, YamlOwned};
 use serde_json::{Value, json};
-use shared::tables::{self, Key, Stored};
+use shared::tables::{Key, Stored};
 use shared::tenancy::{AuditId, CollectionId, ConversationId, DocumentId, KeyId, MessageId, Subject, TenantId, UserId};
 use tests::{TestApp, data};
 
@@ -115,6 +115,7 @@ fn the_stream_is_filtered_for_the_items_that_something_follows_from() {
         Key::usage(&tenant, "2026-11"),
         Key::stock(&tenant),
         Key::content_hash(&tenant, &collection, "00"),
+        Key::idempotency(&tenant, "00"),
         Key::conversation(&tenant, Subject::User(&user), conversation),
         Key::message(&tenant, conversation, MessageId::new()),
         Key::health(),

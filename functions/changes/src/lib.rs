@@ -13,7 +13,7 @@ use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use futures::future::join_all;
 use shared::chunks::Chunks;
-use shared::clients::{Blobs, CacheError};
+use shared::clients::{Blobs, CacheError, DynamoDb};
 use shared::conversations::Conversations;
 use shared::documents::Documents;
 use shared::door::{Epochs, Scope};
@@ -28,22 +28,30 @@ use crate::stale::Stale;
 /// What the function needs.
 #[derive(Clone)]
 pub struct State {
-    /// The epochs of the tenants.
-    pub epochs: Epochs,
-    /// Documents, of collections that were deleted.
-    pub documents: Documents,
-    /// Passages of documents that were deleted.
-    pub chunks: Chunks,
-    /// Their originals.
-    pub blobs: Blobs,
-    /// Members of collections that were deleted.
-    pub users: Users,
-    /// Keys of users who were removed.
-    pub keys: Keys,
-    /// Their conversations.
-    pub conversations: Conversations,
-    /// What tenants use.
-    pub usage: Usage,
+    epochs: Epochs,
+    documents: Documents,
+    chunks: Chunks,
+    blobs: Blobs,
+    users: Users,
+    keys: Keys,
+    conversations: Conversations,
+    usage: Usage,
+}
+
+impl State {
+    /// All of it over these clients.
+    pub fn new(epochs: Epochs, dynamodb: &DynamoDb, blobs: Blobs) -> Self {
+        Self {
+            epochs,
+            documents: Documents::new(dynamodb),
+            chunks: Chunks::new(dynamodb),
+            blobs,
+            users: Users::new(dynamodb),
+            keys: Keys::new(dynamodb),
+            conversations: Conversations::new(dynamodb),
+            usage: Usage::new(dynamodb),
+        }
+    }
 }
 
 /// Works on a batch of records in the order of the stream. The response names the earliest record that failed: Lambda

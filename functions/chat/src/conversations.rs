@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 use shared::clients::DynamoDb;
 use shared::error::Error;
-use shared::page::{self, Page};
-use shared::tables::{self, Key, text};
+use shared::page::{Limit, List, Page, Pages};
+use shared::tables::{self, Key};
 use shared::tenancy::{ConversationId, MessageId, Principal};
 use time::OffsetDateTime;
 
@@ -55,12 +55,13 @@ pub(crate) enum Author {
 #[derive(Debug, Clone)]
 pub struct Conversations {
     dynamodb: DynamoDb,
+    pages: Pages,
 }
 
 impl Conversations {
     /// The conversations in this database.
-    pub fn new(dynamodb: &DynamoDb) -> Self {
-        Self { dynamodb: dynamodb.clone() }
+    pub fn new(dynamodb: &DynamoDb, pages: &Pages) -> Self {
+        Self { dynamodb: dynamodb.clone(), pages: pages.clone() }
     }
 
     /// A new conversation, titled by its first question.
@@ -108,11 +109,11 @@ impl Conversations {
     pub(crate) async fn list(
         &self,
         principal: &Principal,
-        limit: usize,
+        limit: Limit,
         cursor: Option<&str>,
     ) -> Result<Page<Conversation>, Error> {
         let partition = tables::conversations_partition(&principal.tenant, principal.subject());
-        self.page(partition, tables::CONVERSATION, Order::NewestFirst, limit, cursor).await
+        self.pages.read(&List::new(partition, tables::CONVERSATION).newest_first(), limit, cursor).await
     }
 
     /// The messages of a conversation that is the user's, oldest first.
@@ -120,11 +121,11 @@ impl Conversations {
         &self,
         principal: &Principal,
         conversation: ConversationId,
-        limit: usize,
+        limit: Limit,
         cursor: Option<&str>,
     ) -> Result<Page<Message>, Error> {
         let partition = tables::conversation_partition(&principal.tenant, conversation);
-        self.page(partition, tables::MESSAGE, Order::OldestFirst, limit, cursor).await
+        self.pages.read(&List::new(partition, tables::MESSAGE), limit, cursor).await
     }
 
     /// Removes a conversation of the user, its messages last: without it they cannot be reached.
@@ -133,7 +134,7 @@ impl Conversations {
         self.remove(key).await?;
         let mut cursor = None;
         loop {
-            let page = self.messages(principal, id, 100, cursor.as_deref()).await?;
+            let page = self.messages(principal, id, Limit::MAX, cursor.as_deref()).await?;
             for message in page.data {
                 self.remove(Key::message(&principal.tenant, id, message.id)).await?;
             }
@@ -149,38 +150,4 @@ impl Conversations {
         self.dynamodb.client.delete_item().table_name(&self.dynamodb.table).set_key(keys).send().await?;
         Ok(())
     }
-
-    async fn page<T: for<'de> Deserialize<'de>>(
-        &self,
-        partition: String,
-        prefix: &str,
-        order: Order,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<Page<T>, Error> {
-        let start = cursor.map(|cursor| page::sort_key(cursor, prefix)).transpose()?;
-        let answer = self
-            .dynamodb
-            .client
-            .query()
-            .table_name(&self.dynamodb.table)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-            .expression_attribute_values(":pk", text(&partition))
-            .expression_attribute_values(":prefix", text(prefix))
-            .scan_index_forward(order == Order::OldestFirst)
-            .set_exclusive_start_key(start.map(|sk| Key { pk: partition, sk }.attributes()))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let next_cursor = answer.last_evaluated_key.and_then(|key| Some(page::cursor(key.get("sk")?.as_s().ok()?)));
-        let items = answer.items.unwrap_or_default();
-        Ok(Page { data: serde_dynamo::aws_sdk_dynamodb_1::from_items(items)?, next_cursor })
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    NewestFirst,
-    OldestFirst,
 }

@@ -22,7 +22,7 @@ pub(crate) async fn list(
     principal: Principal,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<Conversation>>, Error> {
-    Ok(Json(state.conversations.list(&principal, query.limit.get(), query.cursor.as_deref()).await?))
+    Ok(Json(state.conversations.list(&principal, query.limit, query.cursor.as_deref()).await?))
 }
 
 #[derive(Serialize)]
@@ -41,7 +41,7 @@ pub(crate) async fn read(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<WithMessages>, Error> {
     let conversation = state.conversations.get(&principal, id).await?;
-    let page = state.conversations.messages(&principal, id, query.limit.get(), query.cursor.as_deref()).await?;
+    let page = state.conversations.messages(&principal, id, query.limit, query.cursor.as_deref()).await?;
     Ok(Json(WithMessages { conversation, messages: page.data, next_cursor: page.next_cursor }))
 }
 

@@ -2,6 +2,7 @@
 
 use chat::{Conversations, State};
 use shared::clients::{Builder, Clients};
+use shared::page::Pages;
 use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,7 +14,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let state = State {
         door,
         retriever: builder.retriever(&dynamodb, &redis, builder.embedder()?)?,
-        conversations: Conversations::new(&dynamodb),
+        conversations: Conversations::new(&dynamodb, &Pages::new(&dynamodb, &builder.signer()?)),
     };
     http::run_streaming(chat::router(state)).await
 }

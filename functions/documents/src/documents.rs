@@ -1,8 +1,10 @@
 use axum::Extension;
 use axum::extract::State as Extract;
-use http::StatusCode;
+use http::header::{CACHE_CONTROL, LOCATION};
+use http::{HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
-use shared::chunks::Chunk;
+use shared::chunks::{Chunk, Chunks};
+use shared::clients::BlobKey;
 use shared::documents::{Document, DocumentFilter, Metadata, Status, filename, metadata};
 use shared::door::TenantRecord;
 use shared::error::Error;
@@ -35,10 +37,10 @@ pub(crate) async fn list(
         return Ok(Json(Page { data: Vec::new(), next_cursor: None }));
     }
     let all = query.collection.is_some() || principal.reads_all(&tenant.collections);
-    let within = if all { Vec::new() } else { principal.collections.keys().cloned().collect() };
+    let within = (!all).then(|| principal.collections.keys().cloned().collect());
     let filter = DocumentFilter { collection: query.collection, status: query.status, within };
-    let page = state.documents.list(&principal.tenant, &filter, query.limit.get(), query.cursor.as_deref());
-    Ok(Json(page.await?))
+    let list = filter.list(&principal.tenant);
+    Ok(Json(state.pages.read(&list, query.limit, query.cursor.as_deref()).await?))
 }
 
 pub(crate) async fn read(
@@ -77,8 +79,8 @@ pub(crate) async fn chunks(
     let Some(version) = document.served_version else {
         return Ok(Json(Page { data: Vec::new(), next_cursor: None }));
     };
-    let limit = query.limit.get();
-    let page = state.chunks.list(&principal.tenant, id, version, limit, query.cursor.as_deref()).await?;
+    let list = Chunks::list(&principal.tenant, id, version);
+    let page = state.pages.read(&list, query.limit, query.cursor.as_deref()).await?;
     let data = page.data.into_iter().map(|chunk| view(id, chunk)).collect();
     Ok(Json(Page { data, next_cursor: page.next_cursor }))
 }
@@ -92,6 +94,25 @@ fn view(document: DocumentId, chunk: Chunk) -> ChunkView {
         heading: chunk.heading,
         span: Span { start: chunk.span_start, end: chunk.span_end },
     }
+}
+
+/// Sends the caller to the original. The address is good for whoever has it, so it is short-lived, and nobody keeps it.
+pub(crate) async fn content(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    PathId(id): PathId<DocumentId>,
+) -> Result<(StatusCode, [(HeaderName, String); 2]), Error> {
+    let document = visible(&state, &principal, id).await?;
+    // The newest bytes that arrived. There is a document, so before any arrive it is its state that is in the way.
+    let version = match document.status {
+        Status::AwaitingUpload => document.served_version,
+        _ => Some(document.version),
+    };
+    let version = version.ok_or(Error::Conflict("The bytes of the document have not arrived."))?;
+    let key = BlobKey { tenant: principal.tenant, document: id, version };
+    let url =
+        state.content_urls.url(&key, &document.filename, &document.content_type, OffsetDateTime::now_utc()).await?;
+    Ok((StatusCode::FOUND, [(LOCATION, url.into()), (CACHE_CONTROL, "no-store".to_owned())]))
 }
 
 #[derive(Deserialize)]

@@ -8,9 +8,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{delete, get, patch, put};
 use shared::chunks::Chunks;
+use shared::clients::ContentUrls;
 use shared::collections::Collections;
 use shared::documents::Documents;
 use shared::door::{Door, Scope};
+use shared::page::Pages;
 
 /// How long an answer may be served again if nothing changes.
 const KEEP: Duration = Duration::from_mins(1);
@@ -26,6 +28,10 @@ pub struct State {
     pub collections: Collections,
     /// Their passages.
     pub chunks: Chunks,
+    /// Reads lists of them.
+    pub pages: Pages,
+    /// Where the originals can be fetched.
+    pub content_urls: ContentUrls,
 }
 
 /// `/documents` and `/collections`.
@@ -42,6 +48,8 @@ pub fn router(state: State) -> Router {
         .route("/documents/{id}", patch(documents::change).route_layer(changes_one))
         .route("/documents/{id}", delete(documents::delete).route_layer(removes_one))
         .route("/documents/{id}/chunks", get(documents::chunks).route_layer(reads_one()))
+        // Each address is good for a while of its own, so none is cached.
+        .route("/documents/{id}/content", get(documents::content).route_layer(door.counts()))
         .route("/collections", get(collections::list).route_layer(lists(Scope::Collections)))
         .route("/collections/{id}", put(collections::put).route_layer(changes_collection()))
         .route("/collections/{id}", delete(collections::delete).route_layer(changes_collection()))

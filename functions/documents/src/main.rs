@@ -4,12 +4,14 @@ use shared::chunks::Chunks;
 use shared::clients::{Builder, Clients};
 use shared::collections::Collections;
 use shared::documents::Documents;
+use shared::page::Pages;
 use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
+    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
+    let signer = builder.signer()?;
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
     let state = documents::State {
@@ -17,6 +19,8 @@ async fn main() -> Result<(), lambda_http::Error> {
         documents: Documents::new(&dynamodb),
         collections: Collections::new(&dynamodb),
         chunks: Chunks::new(&dynamodb),
+        pages: Pages::new(&dynamodb, &signer),
+        content_urls: builder.content_urls(&blobs, &signer)?,
     };
     http::run(documents::router(state)).await
 }

@@ -9,7 +9,7 @@ use axum::routing::post;
 use shared::clients::Blobs;
 use shared::collections::Collections;
 use shared::documents::Documents;
-use shared::door::{Door, Scope};
+use shared::door::{Door, Idempotency, Scope};
 
 /// The largest body, in bytes: with the base 64 of API Gateway it just fits the 6 MB that Lambda takes.
 const MAX_BODY: usize = 4_500_000;
@@ -19,6 +19,8 @@ const MAX_BODY: usize = 4_500_000;
 pub struct State {
     /// What each request passes first.
     pub door: Door,
+    /// Answers an upload that is repeated.
+    pub idempotency: Idempotency,
     /// Where the document is entered.
     pub documents: Documents,
     /// The collections it may go to.
@@ -31,5 +33,6 @@ pub struct State {
 pub fn router(state: State) -> Router {
     let limit = DefaultBodyLimit::max(MAX_BODY);
     let door = state.door.spends(1).writes(&[Scope::Documents, Scope::Collections]);
+    let door = door.idempotent(&state.idempotency, MAX_BODY);
     Router::new().route("/documents/upload", post(upload::upload).layer(limit).route_layer(door)).with_state(state)
 }

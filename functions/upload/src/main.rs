@@ -11,7 +11,12 @@ async fn main() -> Result<(), lambda_http::Error> {
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: Some(&blobs) }.warm().await;
-    let state =
-        upload::State { door, documents: Documents::new(&dynamodb), collections: Collections::new(&dynamodb), blobs };
+    let state = upload::State {
+        door,
+        idempotency: builder.idempotency(&dynamodb, &builder.signer()?)?,
+        documents: Documents::new(&dynamodb),
+        collections: Collections::new(&dynamodb),
+        blobs,
+    };
     http::run(upload::router(state)).await
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{delete, get, patch, post, put};
-use shared::door::{Door, Scope};
+use shared::door::{Door, Idempotency, Scope};
+use shared::http::MAX_JSON;
 use shared::keys::Keys;
 use shared::page::Pages;
 use shared::tenants::Tenants;
@@ -28,6 +29,8 @@ const MAX_NAME: usize = 200;
 pub struct State {
     /// What each request passes first.
     pub door: Door,
+    /// Keys that are made once only.
+    pub idempotency: Idempotency,
     /// Plans and limits.
     pub tenants: Tenants,
     /// What is kept of users.
@@ -43,6 +46,7 @@ pub struct State {
 /// `/users`, `/keys`, `/tenants`, `/usage` and `/audit`.
 pub fn router(state: State) -> Router {
     let door = &state.door;
+    let makes_key = door.counts().idempotent(&state.idempotency, MAX_JSON);
     let changes_users = || door.writes(&[Scope::Users]);
     Router::new()
         .route("/users/me", get(profile::read).route_layer(door.reads(Scope::Users).cached(KEEP).personal()))
@@ -52,7 +56,7 @@ pub fn router(state: State) -> Router {
         .route("/users/{id}", put(users::put).route_layer(changes_users()))
         .route("/users/{id}", delete(users::remove).route_layer(changes_users()))
         .route("/keys", get(keys::list).route_layer(door.counts()))
-        .route("/keys", post(keys::create).route_layer(door.counts()))
+        .route("/keys", post(keys::create).route_layer(makes_key))
         .route("/keys/{id}", delete(keys::revoke).route_layer(changes_users()))
         .route("/tenants/{id}", get(tenants::read).route_layer(door.counts()))
         .route("/tenants/{id}", put(tenants::put).route_layer(door.counts()))

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::{ProvideCredentials, SharedCredentialsProvider};
 use bytes::Bytes;
-use object_store::aws::{AmazonS3Builder, AwsCredential};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{CredentialProvider, ObjectStore, ObjectStoreExt};
@@ -21,6 +21,8 @@ use crate::tenancy::{DocumentId, TenantId};
 #[derive(Debug, Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
+    /// The store again, if it signs addresses by itself.
+    pub(super) bucket: Option<Arc<AmazonS3>>,
     announcements: Option<Announcements>,
 }
 
@@ -38,7 +40,7 @@ pub struct BlobKey {
 impl BlobKey {
     /// Where the bytes lie. The client's file name is no part of it, so that no name can be too long, forbidden or
     /// misleading; the document knows the name.
-    fn path(&self) -> Path {
+    pub(super) fn path(&self) -> Path {
         Path::from(self.to_string())
     }
 }
@@ -114,7 +116,7 @@ pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, Clien
                 .map_err(|error| ClientError::Build(format!("BLOBS_URL: {error}")))?;
             let announcements = Announcements::open(folder).map_err(|error| ClientError::Build(error.to_string()))?;
             let store = Arc::new(store.with_automatic_cleanup(true));
-            Ok(Blobs { store, announcements: Some(announcements) })
+            Ok(Blobs { store, bucket: None, announcements: Some(announcements) })
         }
         BlobsLocation::Bucket(bucket) => {
             let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
@@ -125,7 +127,8 @@ pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, Clien
                 builder = builder.with_credentials(Arc::new(SdkCredentials(credentials)));
             }
             let store = builder.build().map_err(|error| ClientError::Build(format!("BLOBS_URL: {error}")))?;
-            Ok(Blobs { store: Arc::new(store), announcements: None })
+            let store = Arc::new(store);
+            Ok(Blobs { store: store.clone(), bucket: Some(store), announcements: None })
         }
     }
 }

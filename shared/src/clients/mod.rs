@@ -5,6 +5,7 @@
 
 mod announcements;
 mod blobs;
+mod content_urls;
 mod dynamodb;
 mod redis;
 
@@ -18,17 +19,19 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 pub use self::announcements::ANNOUNCEMENTS_FOLDER;
 pub use self::blobs::{BlobKey, Blobs};
+pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
 pub use self::dynamodb::DynamoDb;
 pub use self::redis::{CacheError, Redis, Script};
 use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
-    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, RedisConfig, SearchConfig,
-    Variables,
+    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, RedisConfig,
+    SearchConfig, SigningConfig, Variables,
 };
-use crate::door::{Door, Epochs};
+use crate::door::{Door, Epochs, Idempotency};
 use crate::embed::{self, Embedder};
 use crate::keys::KeyRing;
 use crate::retrieval::Retriever;
+use crate::signing::Signer;
 
 /// The longest that warming may hold up a start.
 const WARM_LIMIT: Duration = Duration::from_millis(1_500);
@@ -79,6 +82,21 @@ impl Builder {
     /// The object storage.
     pub fn blobs(&self) -> Result<Blobs, ClientError> {
         blobs::open(&BlobsConfig::from_variables(&self.variables)?, &self.aws)
+    }
+
+    /// Who signs with the deployment's secret.
+    pub fn signer(&self) -> Result<Signer, ClientError> {
+        Ok(Signer::new(&SigningConfig::from_variables(&self.variables)?))
+    }
+
+    /// The addresses of what lies in the object storage.
+    pub fn content_urls(&self, blobs: &Blobs, signer: &Signer) -> Result<ContentUrls, ClientError> {
+        Ok(ContentUrls::new(blobs, &BlobsConfig::from_variables(&self.variables)?, signer))
+    }
+
+    /// The answers to requests that may be repeated.
+    pub fn idempotency(&self, dynamodb: &DynamoDb, signer: &Signer) -> Result<Idempotency, ClientError> {
+        Ok(Idempotency::new(dynamodb, signer, IdempotencyConfig::from_variables(&self.variables)?))
     }
 
     /// The embedder of the deployment.

@@ -1,12 +1,19 @@
 use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
 
 use super::{ConfigError, Variables};
 
-/// Where the documents' bytes are kept.
+/// Where the documents' bytes are kept, and how they are handed out.
 #[derive(Debug, Clone)]
 pub struct BlobsConfig {
     /// `BLOBS_URL`: `s3://<bucket>`, or `file:///<folder>` for one machine. Required.
     pub location: BlobsLocation,
+    /// `BLOBS_PUBLIC_URL`: where the objects of a folder are served to who has a signed address. A bucket needs none.
+    pub public_url: Option<Url>,
+    /// `CONTENT_URL_SECONDS`: how long such an address is good (300).
+    pub url_life: Duration,
 }
 
 /// A kind of object storage.
@@ -19,17 +26,22 @@ pub enum BlobsLocation {
 }
 
 impl BlobsConfig {
-    /// Reads the variable named above.
+    /// Reads the variables named above.
     pub fn from_variables(variables: &Variables) -> Result<Self, ConfigError> {
         const ALLOWED: &str = "s3://<bucket> or file:///<folder>";
         let value = variables.required_text("BLOBS_URL", ALLOWED)?;
         let wrong = || ConfigError::Wrong { name: "BLOBS_URL", value: value.clone(), allowed: ALLOWED.to_owned() };
-        let url = url::Url::parse(&value).map_err(|_| wrong())?;
+        let url = Url::parse(&value).map_err(|_| wrong())?;
         let location = match (url.scheme(), url.host_str()) {
             ("s3", Some(bucket)) => BlobsLocation::Bucket(bucket.to_owned()),
             ("file", _) => BlobsLocation::Folder(url.to_file_path().map_err(|()| wrong())?),
             _ => return Err(wrong()),
         };
-        Ok(Self { location })
+        Ok(Self {
+            location,
+            public_url: variables.optional_url("BLOBS_PUBLIC_URL", &["http", "https"])?,
+            // S3 signs for a week at most.
+            url_life: Duration::from_secs(variables.number("CONTENT_URL_SECONDS", 300, 1..=604_800)?),
+        })
     }
 }

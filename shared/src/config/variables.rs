@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -29,8 +30,15 @@ pub enum ConfigError {
 
 /// The environment variables of the process, or those a test made up. An empty variable counts as not set, since a
 /// template cannot leave one out.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Variables(HashMap<String, String>);
+
+impl fmt::Debug for Variables {
+    /// The names only: some values are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Variables {
     /// The variables of this process.

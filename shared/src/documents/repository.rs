@@ -1,7 +1,6 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, builders::PutBuilder};
 use futures::future::try_join_all;
@@ -11,14 +10,12 @@ use time::format_description::well_known::Rfc3339;
 use super::model::{Document, Failure, Metadata, Stage, StageName, Status};
 use crate::clients::DynamoDb;
 use crate::error::Error;
-use crate::page::{self, Page};
+use crate::page::List;
 use crate::tables::{self, Key, text};
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
 /// `BatchGetItem` takes this many keys.
 const BATCH_GET: usize = 100;
-/// Items read at a time where a filter drops most of them.
-const FILTERED_PAGE: i32 = 200;
 
 /// The documents of the tenants. Each way to an item takes the tenant.
 #[derive(Debug, Clone)]
@@ -33,8 +30,26 @@ pub struct DocumentFilter {
     pub collection: Option<CollectionId>,
     /// Only those with this status.
     pub status: Option<Status>,
-    /// Only those of these collections; of any if there are none.
-    pub within: Vec<CollectionId>,
+    /// Only those of these collections.
+    pub within: Option<Vec<CollectionId>>,
+}
+
+impl DocumentFilter {
+    /// Those of a tenant that it lets through, newest first.
+    pub fn list(&self, tenant: &TenantId) -> List<Document> {
+        let mut list = List::new(tables::partition(tenant), tables::DOCUMENT).newest_first();
+        if let Some(collection) = &self.collection {
+            let partition = tables::collection_partition(tenant, collection);
+            list = list.by_index(tables::BY_COLLECTION, tables::COLLECTION_KEY, partition);
+        }
+        if let Some(status) = self.status {
+            list = list.only("status", [status.as_str().to_owned()]);
+        }
+        if let Some(within) = &self.within {
+            list = list.only("collection", within.iter().map(ToString::to_string));
+        }
+        list
+    }
 }
 
 /// What became of a new document.
@@ -57,7 +72,7 @@ impl Documents {
         let mut item: HashMap<_, _> = serde_dynamo::aws_sdk_dynamodb_1::to_item(document)?;
         item.extend(Key::document(tenant, document.id).attributes());
         let collection_key = tables::collection_partition(tenant, &document.collection);
-        item.insert("collection_key".to_owned(), text(collection_key));
+        item.insert(tables::COLLECTION_KEY.to_owned(), text(collection_key));
 
         let hash_key = Key::content_hash(tenant, &document.collection, &document.sha256);
         let mut mark = hash_key.clone().attributes();
@@ -114,86 +129,6 @@ impl Documents {
     async fn get_batch(&self, tenant: &TenantId, ids: &[DocumentId]) -> Result<Vec<Document>, Error> {
         let keys = ids.iter().map(|id| Key::document(tenant, *id)).collect();
         Ok(serde_dynamo::aws_sdk_dynamodb_1::from_items(self.dynamodb.get_batch(keys).await?)?)
-    }
-
-    /// The documents, newest first.
-    pub async fn list(
-        &self,
-        tenant: &TenantId,
-        filter: &DocumentFilter,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<Page<Document>, Error> {
-        let mut start = cursor.map(|cursor| page::sort_key(cursor, tables::DOCUMENT)).transpose()?;
-        let mut data: Vec<Document> = Vec::new();
-        loop {
-            // One more than asked for tells whether there is another page.
-            let answer = self.list_request(tenant, filter, limit + 1, start.take()).send().await?;
-            for item in answer.items.unwrap_or_default() {
-                data.push(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?);
-            }
-            start = answer.last_evaluated_key.and_then(|key| key.get("sk")?.as_s().ok().cloned());
-            if data.len() > limit || start.is_none() {
-                let more = data.len() > limit;
-                data.truncate(limit);
-                let next_cursor =
-                    data.last().filter(|_| more).map(|document| page::cursor(&Key::document(tenant, document.id).sk));
-                return Ok(Page { data, next_cursor });
-            }
-        }
-    }
-
-    fn list_request(
-        &self,
-        tenant: &TenantId,
-        filter: &DocumentFilter,
-        number: usize,
-        start: Option<String>,
-    ) -> QueryFluentBuilder {
-        let mut request = self
-            .dynamodb
-            .client
-            .query()
-            .table_name(&self.dynamodb.table)
-            .scan_index_forward(false)
-            // An index cannot be read consistently; the table can, so that an upload is in the next list.
-            .consistent_read(filter.collection.is_none())
-            .limit(i32::try_from(number).unwrap_or(i32::MAX))
-            .expression_attribute_values(":prefix", text(tables::DOCUMENT));
-        let mut start = start.map(|sk| Key { pk: tables::partition(tenant), sk }.attributes());
-        if let Some(collection) = &filter.collection {
-            let partition = text(tables::collection_partition(tenant, collection));
-            if let Some(start) = &mut start {
-                start.insert("collection_key".to_owned(), partition.clone());
-            }
-            request = request
-                .index_name(tables::BY_COLLECTION)
-                .key_condition_expression("collection_key = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":pk", partition);
-        } else {
-            request = request
-                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":pk", text(tables::partition(tenant)));
-        }
-        let mut conditions = Vec::new();
-        if let Some(status) = filter.status {
-            conditions.push("#status = :status".to_owned());
-            request = request
-                .expression_attribute_names("#status", "status")
-                .expression_attribute_values(":status", text(status.as_str()));
-        }
-        if !filter.within.is_empty() {
-            let places: Vec<String> = (0..filter.within.len()).map(|place| format!(":c{place}")).collect();
-            for (place, collection) in places.iter().zip(&filter.within) {
-                request = request.expression_attribute_values(place, text(collection.as_str()));
-            }
-            conditions.push(format!("#collection IN ({})", places.join(", ")));
-            request = request.expression_attribute_names("#collection", "collection");
-        }
-        if !conditions.is_empty() {
-            request = request.limit(FILTERED_PAGE).filter_expression(conditions.join(" AND "));
-        }
-        request.set_exclusive_start_key(start)
     }
 
     /// The ids of documents of a collection, at most so many, by the latest state: an index would lag.

@@ -18,6 +18,7 @@ use tower::{Layer, Service};
 use super::answer::{self, Answer, CacheStatus};
 use super::flight::Place;
 use super::gate::{Allowed, Cached, Decision, Denied, Wanted};
+use super::idempotency::Idempotency;
 use super::limits::{Headers, Standing, Standings};
 use super::records::TenantRecord;
 use super::{Door, Rule, Scope, gate};
@@ -41,12 +42,14 @@ pub struct Changed(pub Scope);
 pub struct Guard {
     door: Door,
     rule: Rule,
+    /// Who answers repetitions, and how large a body may be.
+    repeated: Option<(Idempotency, usize)>,
 }
 
 impl Guard {
     pub(super) fn new(door: &Door) -> Self {
         let rule = Rule { cost: 1, spends: false, reads: None, cached: None, personal: false, writes: &[], one: false };
-        Self { door: door.clone(), rule }
+        Self { door: door.clone(), rule, repeated: None }
     }
 
     /// The answer is made of what this scope names.
@@ -89,6 +92,14 @@ impl Guard {
     #[must_use]
     pub fn spends(mut self, cost: u32) -> Self {
         (self.rule.spends, self.rule.cost) = (true, cost);
+        self
+    }
+
+    /// A request with an `Idempotency-Key` runs once, and its repetitions get the same answer. Its body, which has
+    /// `max_body` bytes at most, is read before. Not for routes that are cached or that stream.
+    #[must_use]
+    pub fn idempotent(mut self, idempotency: &Idempotency, max_body: usize) -> Self {
+        self.repeated = Some((idempotency.clone(), max_body));
         self
     }
 }
@@ -173,7 +184,17 @@ impl Guard {
         let mut response = match (&asked.wanted, fault) {
             // It counts, or it could be tried for ever.
             (_, Some(fault)) => fault.into_response(),
-            (None, None) => self.perform(&identity.tenant, document, request, run).await?,
+            (None, None) => {
+                // The cache hears of what changed before an answer is kept, so whoever gets that answer sees the change.
+                let perform = |request| self.perform(&identity.tenant, document, request, run);
+                match &self.repeated {
+                    Some((repeated, max_body)) => repeated
+                        .once(&identity, *max_body, request, perform)
+                        .await
+                        .unwrap_or_else(IntoResponse::into_response),
+                    None => perform(request).await?,
+                }
+            }
             (Some(wanted), None) => self.answer(&asked, wanted, cached, request, run).await?,
         };
         add_limits(&mut response, &standings);

@@ -16,7 +16,8 @@ use super::problem::{Problem, problem_for, problem_for_status};
 use crate::error::Error;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// The content type of a problem document.
+pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// The id that a request's log lines and its answer share.
 #[derive(Debug, Clone)]
@@ -87,12 +88,17 @@ fn is_bare_failure(response: &Response) -> bool {
 }
 
 /// Makes a problem document the body; the other headers, such as limits and allowed methods, stay.
-fn put_problem(response: &mut Response, mut problem: Problem, path: &str, request_id: &str) {
-    path.clone_into(&mut problem.instance);
-    request_id.clone_into(&mut problem.request_id);
-    *response.body_mut() = Body::from(serde_json::to_vec(&problem).unwrap_or_default());
+fn put_problem(response: &mut Response, problem: Problem, path: &str, request_id: &str) {
+    *response.body_mut() = Body::from(document(problem, path, request_id));
     response.headers_mut().remove(CONTENT_LENGTH);
     response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+}
+
+/// The document of a problem that a request met with.
+pub(crate) fn document(mut problem: Problem, path: &str, request_id: &str) -> Vec<u8> {
+    path.clone_into(&mut problem.instance);
+    request_id.clone_into(&mut problem.request_id);
+    serde_json::to_vec(&problem).unwrap_or_default()
 }
 
 fn add_headers(error: &Error, response: &mut Response) {
@@ -100,7 +106,9 @@ fn add_headers(error: &Error, response: &mut Response) {
         Error::Unauthenticated(_) => {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        Error::Unavailable { retry_after, .. } | Error::RateLimited { retry_after, .. } => {
+        Error::Unavailable { retry_after, .. }
+        | Error::RateLimited { retry_after, .. }
+        | Error::IdempotencyInProgress { retry_after } => {
             // Whole seconds, rounded up: never too early.
             let seconds = retry_after.as_micros().div_ceil(1_000_000).max(1);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));

@@ -7,6 +7,7 @@ mod extract;
 mod lambda;
 mod problem;
 
+pub(crate) use boundary::{PROBLEM_JSON, document};
 pub use boundary::{RequestId, boundary};
 pub use client_ip::ClientIp;
 pub use extract::{Json, MAX_JSON, PathId, Query};

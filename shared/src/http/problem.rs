@@ -68,6 +68,21 @@ pub fn problem_for(error: &Error) -> Problem {
             format!("This needs the role {} or above.", format!("{required:?}").to_lowercase()),
         ),
         Error::NotFound => Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such resource."),
+        Error::BadSignature => Problem::new(
+            StatusCode::FORBIDDEN,
+            "bad_signature",
+            "The address was altered, or is too old; ask for a new one.",
+        ),
+        Error::IdempotencyMismatch => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_mismatch",
+            "The Idempotency-Key was used for a request with another body.",
+        ),
+        Error::IdempotencyInProgress { .. } => Problem::new(
+            StatusCode::CONFLICT,
+            "idempotency_in_progress",
+            "The request with this Idempotency-Key is still being answered.",
+        ),
         Error::Conflict(detail) => Problem::new(StatusCode::CONFLICT, "conflict", *detail),
         Error::TooLarge(detail) => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail),
         Error::UnsupportedMediaType { expected } => Problem::new(

@@ -1,10 +1,15 @@
 //! Lists in pages.
+//!
+//! Who stores something says which of it is a [`List`]; [`Pages`] reads it, and is the only one that makes and takes
+//! cursors.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+mod list;
+mod pages;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::error::Error;
+pub use list::List;
+pub use pages::Pages;
 
 /// One page of a list.
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +25,9 @@ pub struct Page<T> {
 pub struct Limit(u8);
 
 impl Limit {
+    /// The most.
+    pub const MAX: Self = Self(100);
+
     /// The number.
     pub fn get(self) -> usize {
         self.0.into()
@@ -41,20 +49,4 @@ impl<'de> Deserialize<'de> for Limit {
             _ => Err(serde::de::Error::custom("must be a whole number from 1 to 100")),
         }
     }
-}
-
-/// The last key of a page as an opaque word. It holds a sort key only: the partition always comes from the caller's
-/// token, so a cursor of another tenant points nowhere.
-pub fn cursor(last_sort_key: &str) -> String {
-    URL_SAFE_NO_PAD.encode(last_sort_key)
-}
-
-/// The sort key in a cursor, which must begin with `prefix`.
-pub fn sort_key(cursor: &str, prefix: &str) -> Result<String, Error> {
-    URL_SAFE_NO_PAD
-        .decode(cursor)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .filter(|key| key.starts_with(prefix) && key.len() <= 256)
-        .ok_or_else(|| Error::field("cursor", "is not a cursor of this list"))
 }
