@@ -79,7 +79,7 @@ impl User {
 
     /// The name, by the tenant's word or else by the token's.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref().or(self.claims.as_ref()?.name.as_deref())
+        self.name.as_deref().or_else(|| self.claims.as_ref()?.name.as_deref())
     }
 
     /// The address, by the token's word or else by the tenant's.
