@@ -66,7 +66,7 @@ impl Function {
 }
 
 /// The variables that lead to the services. The process's others are inherited anyway.
-const LOCAL: [&str; 13] = [
+const LOCAL: [&str; 14] = [
     "BLOBS_URL",
     "DYNAMODB_ATTEMPT_TIMEOUT_MS",
     "DYNAMODB_ENDPOINT",
@@ -78,6 +78,7 @@ const LOCAL: [&str; 13] = [
     "JWKS_URL",
     "JWT_AUDIENCE",
     "JWT_ISSUER",
+    "JWT_OPERATOR_TENANT",
     "OPENAI_BASE_URL",
     "REDIS_URL",
 ];

@@ -1,7 +1,11 @@
 //! Who is asking: bearer tokens of the configured OIDC issuer become an [`Identity`], and the door makes a [`Principal`] of it.
 
+mod claim_set;
 mod identity;
+mod json;
 mod jwks;
+mod jws;
+mod key;
 mod verifier;
 
 use axum::extract::FromRequestParts;
