@@ -15,6 +15,8 @@ use crate::secret;
 pub(crate) const ISSUER: &str = "ragline-local";
 /// The audience in local tokens.
 pub(crate) const AUDIENCE: &str = "ragline";
+/// The tenant of whoever runs this machine.
+pub(crate) const OPERATOR_TENANT: &str = "platform";
 
 /// How long a local token is good.
 const LIFETIME: Duration = Duration::days(30);

@@ -218,6 +218,7 @@ fn local_variables(
         ("SIGNING_SECRET", secret.to_owned()),
         ("JWT_ISSUER", issuer::ISSUER.to_owned()),
         ("JWT_AUDIENCE", issuer::AUDIENCE.to_owned()),
+        ("JWT_OPERATOR_TENANT", issuer::OPERATOR_TENANT.to_owned()),
         ("JWKS_URL", format!("http://{address}/.well-known/jwks.json")),
     ]);
     let embedding = match settings.embedder {

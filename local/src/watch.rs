@@ -67,7 +67,7 @@ impl Function {
 }
 
 /// The variables that lead to the services. The process's others are inherited anyway.
-const LOCAL: [&str; 15] = [
+const LOCAL: [&str; 16] = [
     "BLOBS_PUBLIC_URL",
     "BLOBS_URL",
     "DYNAMODB_ATTEMPT_TIMEOUT_MS",
@@ -80,6 +80,7 @@ const LOCAL: [&str; 15] = [
     "JWKS_URL",
     "JWT_AUDIENCE",
     "JWT_ISSUER",
+    "JWT_OPERATOR_TENANT",
     "OPENAI_BASE_URL",
     "REDIS_URL",
     "SIGNING_SECRET",

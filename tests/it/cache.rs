@@ -226,7 +226,7 @@ async fn callers_share_an_answer_only_if_their_permissions_are_the_same() {
     let who = async |tenant, user, role, path| body(ask(&router, &app, (tenant, user, role), path).await).await;
     assert_eq!(who("acme", "ada", Role::Viewer, "/who").await["user"], "ada");
     assert_eq!(who("acme", "bob", Role::Viewer, "/who").await["user"], "ada", "the same permissions, the same answer");
-    for role in [Role::Editor, Role::Admin, Role::Owner, Role::Operator] {
+    for role in [Role::Editor, Role::Admin, Role::Owner] {
         assert_eq!(who("acme", "eve", role, "/who").await["user"], "eve", "{role:?}");
     }
     assert_eq!(who("globex", "mal", Role::Viewer, "/who").await["tenant"], "globex");

@@ -435,7 +435,7 @@ async fn on_a_cluster_all_is_as_on_one_server_and_the_loss_of_a_node_fails_no_re
             assert!(keys.contains(&format!("{{{tenant}}}:epochs")), "{keys:?}");
         }
     }
-    let operator = app.user("operations", "olga", Role::Operator);
+    let operator = app.user("platform", "olga", Role::Operator);
     for tenants in &tenants {
         let limits = json!({ "limits": { "user_per_minute": 3 } });
         operator.call(Method::PUT, &format!("/tenants/{}", tenants[0]), &limits).await.expect(200);

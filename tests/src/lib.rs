@@ -12,10 +12,12 @@
 mod cluster;
 pub mod data;
 mod instance;
+mod issuer;
 mod monitor;
 mod process;
 mod proxy;
 mod redis;
+mod signing_key;
 mod sse;
 mod user;
 
@@ -27,9 +29,11 @@ use time::OffsetDateTime;
 
 pub use cluster::RedisCluster;
 pub use instance::Instance;
+pub use issuer::Issuer;
 pub use monitor::Monitor;
 pub use proxy::Proxy;
 pub use redis::RedisProcess;
+pub use signing_key::SigningKey;
 pub use sse::{Event, events};
 pub use user::{Answer, User};
 

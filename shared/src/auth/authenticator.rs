@@ -1,7 +1,8 @@
 use http::HeaderMap;
 use time::OffsetDateTime;
 
-use super::{Credential, Identity, TokenVerifier, bearer};
+use super::bearer::bearer;
+use super::{Credential, Identity, TokenVerifier};
 use crate::error::Error;
 use crate::keys::{KeyRing, Secret};
 
@@ -26,7 +27,7 @@ impl Authenticator {
     /// Whom the bearer credential (RFC 6750) among the headers speaks for. The reason of a refusal is for the log, not for
     /// the caller.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Identity, Error> {
-        let text = bearer::credential(headers)?;
+        let text = bearer(headers).map_err(Error::Unauthenticated)?;
         if !Secret::is_meant_by(text) {
             return self.tokens.verify(text).await;
         }

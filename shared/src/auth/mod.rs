@@ -3,8 +3,12 @@
 
 mod authenticator;
 mod bearer;
+mod claim_set;
 mod identity;
+mod json;
 mod jwks;
+mod jws;
+mod key;
 mod verifier;
 
 use axum::extract::FromRequestParts;
