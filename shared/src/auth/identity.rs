@@ -1,3 +1,5 @@
+use time::OffsetDateTime;
+
 use crate::tenancy::{KeyId, Role, TenantId, UserId};
 
 /// Whom a credential speaks for. What they may do is decided at the door, by what the tenant keeps of them.
@@ -25,6 +27,8 @@ pub enum Credential {
 pub struct Claims {
     /// What the user may do, unless the tenant says otherwise.
     pub role: Role,
+    /// When the token ends.
+    pub expires_at: OffsetDateTime,
     /// The e-mail address.
     pub email: Option<String>,
     /// The display name.

@@ -3,12 +3,14 @@
 mod identity;
 mod jwks;
 mod verifier;
+mod voucher;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 pub use identity::{Claims, Credential, Identity};
 pub use verifier::TokenVerifier;
+pub use voucher::Voucher;
 
 use crate::error::Error;
 use crate::tenancy::Principal;

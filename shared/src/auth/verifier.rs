@@ -5,6 +5,7 @@ use http::header::AUTHORIZATION;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
 
 use super::identity::{Claims, Credential, Identity};
 use super::jwks::Jwks;
@@ -17,6 +18,8 @@ use crate::tenancy::{Role, TenantId};
 const MAX_TOKEN: usize = 16 * 1024;
 /// How far the issuer's clock may be off, in seconds.
 const CLOCK_SKEW: u64 = 30;
+/// The last second of the year 9999, after which RFC 3339 has no times. A token may end later, but need not be known to.
+const LAST_TIME: f64 = 253_402_300_799.0;
 
 /// Verifies JSON Web Tokens (RFC 7519) of one issuer by its published keys.
 #[derive(Debug, Clone)]
@@ -94,11 +97,19 @@ impl TokenVerifier {
                 .ok_or(Error::Unauthenticated("the token's subject is not a valid user"))?,
             credential: Credential::Token(Claims {
                 role,
+                expires_at: expiry(claims).ok_or(Error::Unauthenticated("the token does not say when it ends"))?,
                 email: text(&config.email_claim).map(str::to_owned),
                 name: text("name").map(str::to_owned),
             }),
         })
     }
+}
+
+/// When a token with these claims ends: a number of seconds, maybe with a fraction (RFC 7519, `NumericDate`).
+fn expiry(claims: &Map<String, Value>) -> Option<OffsetDateTime> {
+    let seconds = claims.get("exp").and_then(Value::as_f64)?.clamp(0.0, LAST_TIME);
+    #[expect(clippy::cast_possible_truncation, reason = "the end of a token is in whole seconds")]
+    OffsetDateTime::from_unix_timestamp(seconds as i64).ok()
 }
 
 fn algorithm_of(key: &Jwk) -> Option<Algorithm> {
@@ -114,6 +125,17 @@ fn algorithm_of(key: &Jwk) -> Option<Algorithm> {
 mod tests {
     use super::*;
     use crate::config::Variables;
+
+    #[test]
+    fn a_token_ends_in_the_second_that_it_names() {
+        let ends = |exp: Value| Some(expiry(&Map::from_iter([("exp".to_owned(), exp)]))?.unix_timestamp());
+        assert_eq!(ends(1_795_000_000.into()), Some(1_795_000_000));
+        assert_eq!(ends(1_795_000_000.9.into()), Some(1_795_000_000));
+        assert_eq!(ends(0.into()), Some(0));
+        assert_eq!(ends(1e300.into()), Some(253_402_300_799));
+        assert_eq!(ends("1795000000".into()), None);
+        assert_eq!(expiry(&Map::new()), None);
+    }
 
     #[tokio::test]
     async fn while_the_issuer_is_away_a_token_is_not_refused_but_not_believed_either() {
