@@ -3,6 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "numbers in the tests are small")]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod authorizer;
 mod cache;
 mod changes;
 mod consistency;
@@ -24,3 +25,4 @@ mod records;
 mod restart;
 mod template;
 mod tokens;
+mod vouched;
