@@ -30,9 +30,29 @@ from samtranslator.yaml_helper import yaml_parse  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 STREAMING = {"chat"}
+# Routes that anyone may ask.
+OPEN = {("/health", "GET"), ("/health/ready", "GET")}
+# What the authorizer may do with what, and no more. It answers for everybody, so it sees least.
+AUTHORIZER_MAY = {
+    ("authorizerLogs", "logs:CreateLogStream"),
+    ("authorizerLogs", "logs:PutLogEvents"),
+    ("MainTable", "dynamodb:GetItem"),
+}
 INTEGRATION = re.compile(r"functions/\$\{(\w+)\.Arn\}/(response-streaming-)?invocations$")
 # A policy cannot name objects that do not exist yet, so this one wildcard is as narrow as it gets.
 OBJECTS = re.compile(r"\$\{\w+\.Arn\}/t/\*")
+# What API Gateway says of callers and their plans.
+GATEWAY_ERRORS = {
+    "ACCESS_DENIED",
+    "AUTHORIZER_CONFIGURATION_ERROR",
+    "AUTHORIZER_FAILURE",
+    "EXPIRED_TOKEN",
+    "INVALID_API_KEY",
+    "MISSING_AUTHENTICATION_TOKEN",
+    "QUOTA_EXCEEDED",
+    "THROTTLED",
+    "UNAUTHORIZED",
+}
 # Of what a stream delivers again.
 LIMITS = ("MaximumRecordAgeInSeconds", "MaximumRetryAttempts")
 
@@ -67,6 +87,14 @@ class Stack:
         """What stands behind each path and method of the API."""
         return {
             (path, method.upper()): operation["x-amazon-apigateway-integration"]
+            for path, operations in self.api["paths"].items()
+            for method, operation in operations.items()
+        }
+
+    def callers(self) -> dict[tuple[str, str], list[str]]:
+        """The authorizers that each path and method of the API asks; SAM writes NONE for none."""
+        return {
+            (path, method.upper()): [name for rule in operation.get("security", []) for name in rule if name != "NONE"]
             for path, operations in self.api["paths"].items()
             for method, operation in operations.items()
         }
@@ -130,6 +158,50 @@ def check_streaming(stack: Stack) -> Problems:
             if limit != 1000 * timeout:
                 yield f"{route} may take {limit} ms, {function} {timeout} s"
     yield from (f"{function} has no route" for function in STREAMING - set(stack.routes().values()))
+
+
+def check_authorizer(stack: Stack) -> Problems:
+    """Every route but the open ones asks the authorizer, which sees whole requests and is known by one header"""
+    ((name, scheme),) = stack.api["components"]["securitySchemes"].items()
+    for route, authorizers in stack.callers().items():
+        wanted = [] if route in OPEN else [name]
+        if authorizers != wanted:
+            yield f"{route} asks {authorizers}, not {wanted}"
+    yield from (f"{route} does not exist" for route in OPEN - stack.callers().keys())
+
+    authorizer = scheme["x-amazon-apigateway-authorizer"]
+    if authorizer["type"] != "request":
+        yield f"it is of the type {authorizer['type']}"
+    if authorizer["identitySource"] != "method.request.header.Authorization":
+        yield f"its answers are kept by {authorizer['identitySource']}"
+    # What the issuer takes back is believed for so long.
+    if not 0 < authorizer["authorizerResultTtlInSeconds"] <= 300:
+        yield f"its answers are kept for {authorizer['authorizerResultTtlInSeconds']} s"
+    if {"Fn::GetAtt": ["authorizer", "Arn"]} not in walk(authorizer["authorizerUri"]):
+        yield f"it is {authorizer['authorizerUri']}"
+
+    invoked_by = [
+        permission
+        for permission in stack.of_type("AWS::Lambda::Permission").values()
+        if permission["FunctionName"] in ({"Ref": "authorizer"}, {"Fn::GetAtt": ["authorizer", "Arn"]})
+    ]
+    if [permission["Principal"] for permission in invoked_by] != ["apigateway.amazonaws.com"]:
+        yield f"it may be invoked by {invoked_by}"
+    for permission in invoked_by:
+        if not any("/authorizers/" in text for text in strings(permission["SourceArn"])):
+            yield f"it may be invoked for {permission['SourceArn']}"
+
+    role = stack.functions["authorizer"]["Role"]["Fn::GetAtt"][0]
+    allowed = set()
+    for holder, statement in stack.statements():
+        if holder == role and statement.get("Principal") is None:
+            resource = statement["Resource"]["Fn::GetAtt"][0]
+            allowed |= {(resource, action) for action in strings(statement["Action"])}
+    if allowed != AUTHORIZER_MAY:
+        yield f"{role} allows {sorted(allowed)}"
+    for policy, properties in stack.of_type("AWS::IAM::Policy").items():
+        if {"Ref": role} in properties["Roles"]:
+            yield f"{role} is also given {policy}"
 
 
 def check_wildcards(stack: Stack) -> Problems:
@@ -217,34 +289,48 @@ def check_stream(stack: Stack) -> Problems:
 
 
 def check_gateway_errors(stack: Stack) -> Problems:
-    """Errors that API Gateway makes itself are problem+json"""
-    for kind, response in stack.api["x-amazon-apigateway-gateway-responses"].items():
+    """Errors that API Gateway makes itself are problem+json, and those of authorizer and plans have their own"""
+    responses = stack.api["x-amazon-apigateway-gateway-responses"]
+    yield from (f"{kind} is missing" for kind in sorted(GATEWAY_ERRORS - responses.keys()))
+    for kind, response in responses.items():
         if response["responseParameters"]["gatewayresponse.header.Content-Type"] != "'application/problem+json'":
             yield f"{kind} has another content type"
         body = response["responseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
         try:
-            missing = {"type", "title", "detail", "code", "request_id"} - json.loads(body).keys()
+            problem = json.loads(body)
         except json.JSONDecodeError as error:
             yield f"{kind}: {error}"
-        else:
-            yield from (f"{kind} lacks {member}" for member in sorted(missing))
+            continue
+        missing = {"type", "title", "detail", "code", "request_id"} - problem.keys()
+        yield from (f"{kind} lacks {member}" for member in sorted(missing))
+        # The defaults stand for several statuses.
+        status = None if kind.startswith("DEFAULT_") else int(response["statusCode"])
+        if problem.get("status") != status:
+            yield f"{kind} says {problem.get('status')} and is {status}"
+    challenge = responses["UNAUTHORIZED"]["responseParameters"].get("gatewayresponse.header.WWW-Authenticate")
+    if challenge != "'Bearer'":
+        yield f"UNAUTHORIZED challenges with {challenge}"
 
 
 def check_events(stack: Stack) -> Problems:
-    """Every function has sample events, which take its own routes"""
+    """Every function has sample events, which take its own routes; the authorizer's take those of others"""
     for function in stack.functions:
         files = sorted((ROOT / "events" / function).glob("*.json"))
         if not files:
             yield f"{function} has none"
         for file in files:
             event = json.loads(file.read_text())
-            if "httpMethod" in event and stack.routes().get((event["resource"], event["httpMethod"])) != function:
+            if "httpMethod" not in event:
+                continue
+            taken = stack.routes().get((event["resource"], event["httpMethod"]))
+            if taken is None if function == "authorizer" else taken != function:
                 yield f"{file.relative_to(ROOT)} takes {event['httpMethod']} {event['resource']}"
 
 
 CHECKS = [
     check_routes,
     check_streaming,
+    check_authorizer,
     check_wildcards,
     check_roles,
     check_vector_search,

@@ -3,6 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "numbers in the tests are small")]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod authorizer;
 mod cache;
 mod changes;
 mod collections;
@@ -30,3 +31,4 @@ mod template;
 mod tokens;
 mod usage;
 mod users;
+mod vouched;

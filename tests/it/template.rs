@@ -7,7 +7,7 @@ use shared::tenancy::{AuditId, CollectionId, ConversationId, DocumentId, KeyId, 
 use tests::{TestApp, data};
 
 /// The resources of the template as JSON.
-fn resources() -> Value {
+pub(crate) fn resources() -> Value {
     let template = YamlOwned::load_from_str(&data::project_file("template.yaml")).unwrap();
     plain(&template[0])["Resources"].clone()
 }

@@ -2,7 +2,7 @@ use http::HeaderMap;
 use time::OffsetDateTime;
 
 use super::bearer::bearer;
-use super::{Credential, Identity, TokenVerifier};
+use super::{Identity, TokenVerifier};
 use crate::error::Error;
 use crate::keys::{KeyRing, Secret};
 
@@ -31,7 +31,6 @@ impl Authenticator {
         if !Secret::is_meant_by(text) {
             return self.tokens.verify(text).await;
         }
-        let (tenant, user, key) = self.keys.find(text, OffsetDateTime::now_utc()).await?;
-        Ok(Identity { tenant, user, credential: Credential::Key(key) })
+        self.keys.find(text, OffsetDateTime::now_utc()).await
     }
 }

@@ -56,6 +56,7 @@ impl<'a> ClaimSet<'a> {
                 email: text(&self.config.email_claim).filter(|_| !self.is_email_doubted()).map(str::to_owned),
                 name: text("name").map(str::to_owned),
             }),
+            expires_at: self.time("exp")?.and_then(|end| OffsetDateTime::from_unix_timestamp(end).ok()),
             tenant,
         })
     }

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use crate::tenancy::{KeyId, Role, TenantId, UserId};
 
@@ -11,6 +12,8 @@ pub struct Identity {
     pub user: UserId,
     /// What was shown.
     pub credential: Credential,
+    /// When it ends; a token always does.
+    pub expires_at: Option<OffsetDateTime>,
 }
 
 /// What a caller showed.

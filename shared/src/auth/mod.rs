@@ -10,6 +10,7 @@ mod jwks;
 mod jws;
 mod key;
 mod verifier;
+mod voucher;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -17,6 +18,7 @@ use http::request::Parts;
 pub use authenticator::Authenticator;
 pub use identity::{Claims, Credential, Identity};
 pub use verifier::TokenVerifier;
+pub use voucher::Voucher;
 
 use crate::error::Error;
 use crate::tenancy::Principal;

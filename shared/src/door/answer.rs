@@ -182,6 +182,7 @@ mod tests {
             tenant: tenant.parse().unwrap(),
             user: user.parse().unwrap(),
             credential: Credential::Token(Claims { role: Role::Viewer, email: None, name: Some(name.to_owned()) }),
+            expires_at: None,
         };
         let (ada, bob) = (identity("acme", "ada", "Ada"), identity("acme", "bob", "Bob"));
         let key_of_ada = Identity { credential: Credential::Key(KeyId::new()), ..ada.clone() };

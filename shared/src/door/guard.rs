@@ -24,7 +24,7 @@ use super::records::TenantRecord;
 use super::{Door, Rule, Scope, gate};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::http::{ClientIp, MAX_JSON};
+use crate::http::{ClientIp, MAX_JSON, Vouched};
 use crate::metrics;
 use crate::tenancy::{DocumentId, Principal, TenantId};
 
@@ -158,7 +158,11 @@ impl Guard {
         if let Some(denied) = self.door.0.gate.known_refusal_of(ip) {
             return Ok(refusal(&denied));
         }
-        let identity = match self.door.0.authenticator.authenticate(request.headers()).await {
+        let known = match request.extensions_mut().remove::<Vouched>() {
+            Some(vouched) => Ok(vouched.identity()),
+            None => self.door.0.authenticator.authenticate(request.headers()).await,
+        };
+        let identity = match known {
             Ok(identity) => identity,
             Err(error) => return Ok(self.refuse_stranger(ip, error).await),
         };

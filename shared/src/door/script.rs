@@ -146,7 +146,7 @@ impl DoorScript {
     }
 
     pub(super) async fn ask(&self, redis: &Redis, question: &Question<'_>) -> Result<Heard, CacheError> {
-        let Identity { tenant, user, credential } = question.identity;
+        let Identity { tenant, user, credential, .. } = question.identity;
         let (caller, role) = match credential {
             Credential::Token(claims) => (format!("user:{user}"), claims.role.as_str()),
             Credential::Key(id) => (format!("key:{id}"), Role::Viewer.as_str()),

@@ -4,9 +4,11 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
+use time::OffsetDateTime;
 
 use super::boundary::{RequestId, boundary};
 use super::client_ip::ClientIp;
+use super::vouched::Vouched;
 
 /// Serves a router as a Lambda function until the environment ends.
 pub async fn run(router: Router) -> Result<(), lambda_http::Error> {
@@ -19,24 +21,32 @@ pub async fn run_streaming(router: Router) -> Result<(), lambda_http::Error> {
     lambda_http::run_with_streaming_response(on_lambda(router)).await
 }
 
-fn on_lambda(router: Router) -> Router {
+/// A router that takes the requests of events.
+pub fn on_lambda(router: Router) -> Router {
     boundary(router).layer(middleware::from_fn(use_event))
 }
 
 /// Takes from the event what a socket would tell: Lambda's own request id, so that our log lines stand beside the
-/// platform's, and the address that the gateway saw.
+/// platform's, and the address that the gateway saw. Also what a socket would not: whom the authorizer has verified. Only
+/// the REST API has one, and only what it says of the request counts, never the request itself.
 async fn use_event(mut request: Request, next: Next) -> Response {
     if let Some(context) = request.lambda_context_ref() {
         let id = RequestId(context.request_id.clone());
         request.extensions_mut().insert(id);
     }
-    let source = match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV1(context)) => context.identity.source_ip.as_deref(),
-        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
-        _ => None,
+    let (source, vouched) = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => {
+            let vouched = Vouched::from_context(&context.authorizer.fields, OffsetDateTime::now_utc());
+            (context.identity.source_ip.as_deref(), vouched)
+        }
+        Some(RequestContext::ApiGatewayV2(context)) => (context.http.source_ip.as_deref(), None),
+        _ => (None, None),
     };
     if let Some(ip) = source.and_then(|source| source.parse().ok()) {
         request.extensions_mut().insert(ClientIp::new(ip));
+    }
+    if let Some(vouched) = vouched {
+        request.extensions_mut().insert(vouched);
     }
     next.run(request).await
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::Secret;
+use crate::auth::{Credential, Identity};
 use crate::clients::DynamoDb;
 use crate::error::Error;
 use crate::tables::Key;
@@ -39,8 +40,8 @@ impl KeyRing {
         Self { dynamodb: dynamodb.clone(), remembered: Arc::default() }
     }
 
-    /// The tenant, the user and the id of a key. One that was mistyped costs no read.
-    pub async fn find(&self, text: &str, now: OffsetDateTime) -> Result<(TenantId, UserId, KeyId), Error> {
+    /// Whom a key speaks for. One that was mistyped costs no read.
+    pub async fn find(&self, text: &str, now: OffsetDateTime) -> Result<Identity, Error> {
         let secret: Secret = text.parse().map_err(|_| Error::Unauthenticated("the API key is malformed"))?;
         let sha256 = secret.sha256();
         let remembered = self.lock().get(&sha256).cloned();
@@ -51,7 +52,8 @@ impl KeyRing {
         if owner.expires_at.is_some_and(|end| end <= now) {
             return Err(Error::Unauthenticated("the API key has expired"));
         }
-        Ok((owner.tenant, owner.user, owner.id))
+        let Owner { tenant, user, id, expires_at, .. } = owner;
+        Ok(Identity { tenant, user, credential: Credential::Key(id), expires_at })
     }
 
     async fn load(&self, sha256: String) -> Result<Owner, Error> {
