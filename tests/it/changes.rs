@@ -95,7 +95,9 @@ async fn a_change_behind_the_api_replaces_the_epochs_of_its_tenant_only() {
 
     let conversation = ConversationId::new();
     let before = behind.settled(&acme).await;
-    behind.write(Key::conversation(&acme, Subject::User(&"ada".parse().unwrap()), conversation), "title", "Ducks").await;
+    behind
+        .write(Key::conversation(&acme, Subject::User(&"ada".parse().unwrap()), conversation), "title", "Ducks")
+        .await;
     behind.write(Key::message(&acme, conversation, MessageId::new()), "text", "Quack.").await;
     assert_eq!(behind.settled(&acme).await, before, "conversations make nothing stale");
     assert_eq!(behind.settled(&globex).await, others, "another tenant's epochs stand");
