@@ -14,7 +14,7 @@ pub(crate) fn text(path: &Path) -> io::Result<String> {
     let bytes = kept(path, || {
         let mut random = [0; RANDOM];
         rand::fill(&mut random).map_err(io::Error::other)?;
-        Ok(random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes())
+        Ok(hex::encode(random).into_bytes())
     })?;
     String::from_utf8(bytes).map_err(io::Error::other)
 }

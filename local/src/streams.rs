@@ -27,7 +27,7 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// Who works the records off.
 pub(crate) enum Consumer {
     /// The handler of the function, in this process.
-    InProcess(changes::State),
+    InProcess(Box<changes::State>),
     /// The function itself, in another process.
     Function(Function),
 }
@@ -37,7 +37,7 @@ impl Consumer {
         match self {
             Self::InProcess(state) => {
                 let event = serde_json::from_value(event).map_err(|error| error.to_string())?;
-                Ok(changes::handle(state.clone(), event).await)
+                Ok(changes::handle((**state).clone(), event).await)
             }
             Self::Function(function) => function.invoke(&event).await,
         }

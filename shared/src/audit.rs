@@ -68,7 +68,7 @@ pub enum Action {
 
 impl Entry {
     /// An entry of now.
-    pub fn new(principal: &Principal, action: Action, target: impl ToString, detail: Value) -> Self {
+    pub fn new(principal: &Principal, action: Action, target: &impl ToString, detail: Value) -> Self {
         let actor = Actor { tenant: principal.tenant.clone(), user: principal.user.clone(), key: principal.key };
         let (id, at) = (AuditId::new(), OffsetDateTime::now_utc());
         Self { id, at, actor, action, target: target.to_string(), detail }

@@ -154,9 +154,13 @@ impl Users {
         entry: &audit::Entry,
     ) -> Result<(), Error> {
         let was = known.filter(|user| !user.is_removed()).map(User::role);
-        let mut expression = "SET #role = :role, collections = :collections, \
-                              created_at = if_not_exists(created_at, :now), id = :id, #state = :present"
-            .to_owned();
+        let mut assignments = vec![
+            "#role = :role",
+            "collections = :collections",
+            "created_at = if_not_exists(created_at, :now)",
+            "id = :id",
+            "#state = :present",
+        ];
         let mut update = self
             .update(tenant, id)
             .expression_attribute_names("#role", "role")
@@ -169,15 +173,16 @@ impl Users {
                 serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(&decision.collections)?,
             )
             .expression_attribute_values(":now", at(entry.at)?);
-        for (value, name, place) in [(&decision.name, "name", ":name"), (&decision.email, "email", ":email")] {
-            if let Some(value) = value {
-                expression.push_str(&format!(", #{name} = {place}"));
-                update = update
-                    .expression_attribute_names(format!("#{name}"), name)
-                    .expression_attribute_values(place, text(value));
-            }
+        if let Some(name) = &decision.name {
+            assignments.push("#name = :name");
+            update =
+                update.expression_attribute_names("#name", "name").expression_attribute_values(":name", text(name));
         }
-        expression.push_str(" REMOVE removed_at ADD version :one");
+        if let Some(email) = &decision.email {
+            assignments.push("email = :email");
+            update = update.expression_attribute_values(":email", text(email));
+        }
+        let expression = format!("SET {} REMOVE removed_at ADD version :one", assignments.join(", "));
         let update = unchanged(update, known).update_expression(expression);
         let mut writes = vec![part(update)?, entry.write(&self.dynamodb, tenant)?];
         writes.extend(self.owners(tenant, id, was, decision.role, true)?);

@@ -38,7 +38,7 @@ pub(crate) async fn upload(
         filename: form.filename,
         content_type: form.content_type,
         size_bytes: form.bytes.len() as u64,
-        sha256: hex(&Sha256::digest(&form.bytes)),
+        sha256: hex::encode(Sha256::digest(&form.bytes)),
         version: 1,
         served_version: None,
         status: Status::AwaitingUpload,
@@ -83,12 +83,4 @@ fn no_such_collection() -> Error {
 fn deserves_another_try(document: &Document) -> bool {
     let failed_for_us = |code| matches!(code, ErrorCode::EmbeddingFailed | ErrorCode::Internal);
     document.status == Status::AwaitingUpload || document.error.as_ref().is_some_and(|error| failed_for_us(error.code))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -78,7 +78,7 @@ pub(crate) async fn create(
     let limits = KeyLimits { role: body.role, collections: body.collections };
     let key = ApiKey::new(&secret, body.name, limits, principal.user.clone(), body.expires_at);
     let detail = json!({ "name": key.name, "limits": key.limits });
-    let entry = Entry::new(&principal, Action::CreateKey, key.id, detail);
+    let entry = Entry::new(&principal, Action::CreateKey, &key.id, detail);
     state.keys.create(&principal.tenant, &key, &entry).await?;
     Ok((StatusCode::CREATED, Json(NewKey { view: view(key), key: secret.reveal() })))
 }
@@ -93,7 +93,7 @@ pub(crate) async fn revoke(
     if !sees(&principal, &key) {
         return Err(Error::NotFound);
     }
-    let entry = Entry::new(&principal, Action::RevokeKey, id, json!({ "name": key.name }));
+    let entry = Entry::new(&principal, Action::RevokeKey, &id, json!({ "name": key.name }));
     state.keys.revoke(&principal.tenant, &key, Some(&entry)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -130,7 +130,7 @@ mod tests {
     use crate::config::{SigningConfig, Variables};
     use crate::tenancy::DocumentId;
 
-    const LIFE: Duration = Duration::from_secs(300);
+    const LIFE: Duration = Duration::from_mins(5);
 
     fn now() -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp(1_795_000_000).unwrap()
@@ -168,7 +168,7 @@ mod tests {
 
         for (name, value) in &pairs {
             for altered in [format!("{value}1"), value.replacen(['1', 'a', 'A', '-'], "0", 1), String::new()] {
-                let altered = BTreeMap::from_iter(pairs.clone().into_iter().chain([(name.clone(), altered)]));
+                let altered: BTreeMap<_, _> = pairs.clone().into_iter().chain([(name.clone(), altered)]).collect();
                 if altered != pairs {
                     assert!(urls.admit(&key(), query(&altered), now()).is_err(), "{altered:?}");
                 }

@@ -220,7 +220,8 @@ impl Gate {
     }
 
     async fn load(&self, identity: &Identity, needed: &Needed) -> Result<Loaded, Error> {
-        records::load(&self.dynamodb, &self.config.plans, identity, needed).await
+        // In a place of its own: it is large, and most requests need none of it.
+        Box::pin(records::load(&self.dynamodb, &self.config.plans, identity, needed)).await
     }
 
     /// Requests of a month that are counted but not entered into the usage yet; 0 while the cache is away.

@@ -116,8 +116,7 @@ impl CallerRecord {
             return String::new();
         }
         let grants = serde_json::to_vec(&(&self.memberships, &self.key)).unwrap_or_default();
-        let digest: [u8; 32] = Sha256::digest(grants).into();
-        format!(".{:032x}", u128::from_be_bytes(*digest.first_chunk().unwrap_or(&[0; 16])))
+        format!(".{}", hex::encode(&Sha256::digest(grants)[..16]))
     }
 }
 
@@ -156,9 +155,11 @@ pub(super) async fn load(
     let keys = [&mark_key, &tenant_key, &user_key, &api_key_key].into_iter().flatten().cloned().collect();
     let collections =
         async { if needed.tenant { Collections::new(dynamodb).access(tenant).await.map(Some) } else { Ok(None) } };
-    let (mut items, collections, ()) = futures::try_join!(dynamodb.get_batch(keys), collections, async {
-        Ok(enter_requests(dynamodb, tenant, needed).await)
-    })?;
+    let (records, ()) = futures::join!(
+        async { futures::try_join!(dynamodb.get_batch(keys), collections) },
+        enter_requests(dynamodb, tenant, needed),
+    );
+    let (mut items, collections) = records?;
     let mut take = |key: &Option<Key>| -> Option<Item> {
         let sort_key = &key.as_ref()?.sk;
         let place = items.iter().position(|item| item.get("sk").and_then(|sk| sk.as_s().ok()) == Some(sort_key))?;

@@ -36,12 +36,12 @@ impl Secret {
 
     /// The text, for the one who made the key.
     pub fn reveal(&self) -> String {
-        format!("{PREFIX}{}{}", hex(&self.0), hex(&checksum(&self.0)))
+        format!("{PREFIX}{}{}", hex::encode(self.0), hex::encode(checksum(&self.0)))
     }
 
     /// What is stored of it: the SHA-256 of the text, in hexadecimal.
     pub fn sha256(&self) -> String {
-        hex(&Sha256::digest(self.reveal()))
+        hex::encode(Sha256::digest(self.reveal()))
     }
 }
 
@@ -49,10 +49,10 @@ impl FromStr for Secret {
     type Err = NotASecret;
 
     fn from_str(text: &str) -> Result<Self, NotASecret> {
-        let digits = text.strip_prefix(PREFIX).ok_or(NotASecret)?;
-        let bytes = bytes(digits).ok_or(NotASecret)?;
-        let (random, sum) = bytes.split_first_chunk::<RANDOM>().ok_or(NotASecret)?;
-        if sum == checksum(random) { Ok(Self(*random)) } else { Err(NotASecret) }
+        let bytes = text.strip_prefix(PREFIX).and_then(|digits| hex::decode(digits).ok()).ok_or(NotASecret)?;
+        let (random, _) = bytes.split_first_chunk::<RANDOM>().ok_or(NotASecret)?;
+        // With the checksum, and in one spelling only: another has another hash.
+        Some(Self(*random)).filter(|secret| secret.reveal() == text).ok_or(NotASecret)
     }
 }
 
@@ -67,28 +67,6 @@ fn checksum(random: &[u8; RANDOM]) -> [u8; CHECKSUM] {
     let mut sum = [0; CHECKSUM];
     sum.copy_from_slice(&digest[..CHECKSUM]);
     sum
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// The bytes that lower-case hexadecimal digits stand for: one spelling only.
-fn bytes(digits: &str) -> Option<Vec<u8>> {
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    if pairs.len() != RANDOM + CHECKSUM || !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|[high, low]| Some(value(*high)? << 4 | value(*low)?)).collect()
 }
 
 #[cfg(test)]

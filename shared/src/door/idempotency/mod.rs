@@ -121,7 +121,7 @@ impl Idempotency {
             Ok(true) => add_expiry(&mut response, claim.expires),
             Ok(false) => {}
             Err(error) => {
-                tracing::error!(request_id, %error, "the record of a request that may be repeated is unfinished")
+                tracing::error!(request_id, %error, "the record of a request that may be repeated is unfinished");
             }
         }
         response
