@@ -11,7 +11,7 @@ use crate::auth::{Claims, Credential, Identity};
 use crate::clients::DynamoDb;
 use crate::collections::Collections;
 use crate::error::Error;
-use crate::keys::{self, Keys};
+use crate::keys::{self, ApiKey, Keys};
 use crate::tables::Key;
 use crate::tenancy::{self, Access, CollectionId, KeyLimits, Memberships, Principal, Role, TenantId};
 use crate::users::{self, User, Users};
@@ -68,8 +68,8 @@ impl CallerRecord {
     }
 
     /// A key does what its maker may do now, as far as it is not limited.
-    fn of_key(limits: KeyLimits, maker: &User) -> Self {
-        if maker.is_removed() {
+    fn of_key(key: ApiKey, maker: &User) -> Self {
+        if maker.is_removed() || maker.invited_at.is_some_and(|invited| key.created_at < invited) {
             return Self::barred(maker.version);
         }
         Self {
@@ -78,7 +78,7 @@ impl CallerRecord {
             email: maker.email().map(str::to_owned),
             role: Some(maker.role()),
             memberships: maker.collections.clone(),
-            key: Some(limits),
+            key: Some(key.limits),
             version: maker.version,
         }
     }
@@ -206,7 +206,7 @@ async fn caller(
                 let noted = Keys::new(dynamodb).used(&identity.tenant, *id, now).await;
                 note(noted, identity, "the use of a key was not noted");
             }
-            Ok(CallerRecord::of_key(api_key.limits, &maker))
+            Ok(CallerRecord::of_key(api_key, &maker))
         }
     }
 }
