@@ -17,6 +17,7 @@ mod errors;
 mod events;
 mod faults;
 mod flow;
+mod guesses;
 mod hostile_tokens;
 mod idempotency;
 mod infrastructure;

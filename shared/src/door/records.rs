@@ -103,14 +103,9 @@ impl CallerRecord {
         }
     }
 
-    /// The role that decides, with a key's limit applied; `None` if it is the token's.
-    pub(super) fn own_role(&self) -> Option<Role> {
-        let role = self.role?;
-        Some(self.key.as_ref().map_or(role, |key| role.min(key.role)))
-    }
-
-    /// What, beside the role, decides which answers are the caller's: a hash of the memberships and of what a key is limited
-    /// to; empty if there is nothing. Callers with the same role and the same grants share cached answers.
+    /// What, beside the role in person, decides which answers are the caller's: a hash of the memberships and of what a key
+    /// is limited to; empty if there is nothing. Callers with the same role and the same grants share cached answers. The
+    /// role is not that of a key: an admin's key for viewers reads what is closed, and a viewer's does not.
     pub(super) fn grants(&self) -> String {
         if self.memberships.is_empty() && self.key.is_none() {
             return String::new();
