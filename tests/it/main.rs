@@ -18,6 +18,7 @@ mod errors;
 mod events;
 mod faults;
 mod flow;
+mod guesses;
 mod hostile_tokens;
 mod idempotency;
 mod infrastructure;

@@ -11,7 +11,7 @@ use crate::auth::{Claims, Credential, Identity};
 use crate::clients::DynamoDb;
 use crate::collections::Collections;
 use crate::error::Error;
-use crate::keys::{self, Keys};
+use crate::keys::{self, ApiKey, Keys};
 use crate::tables::Key;
 use crate::tenancy::{self, Access, CollectionId, KeyLimits, Memberships, Principal, Role, TenantId};
 use crate::users::{self, User, Users};
@@ -68,8 +68,8 @@ impl CallerRecord {
     }
 
     /// A key does what its maker may do now, as far as it is not limited.
-    fn of_key(limits: KeyLimits, maker: &User) -> Self {
-        if maker.is_removed() {
+    fn of_key(key: ApiKey, maker: &User) -> Self {
+        if maker.is_removed() || maker.invited_at.is_some_and(|invited| key.created_at < invited) {
             return Self::barred(maker.version);
         }
         Self {
@@ -78,7 +78,7 @@ impl CallerRecord {
             email: maker.email().map(str::to_owned),
             role: Some(maker.role()),
             memberships: maker.collections.clone(),
-            key: Some(limits),
+            key: Some(key.limits),
             version: maker.version,
         }
     }
@@ -103,14 +103,9 @@ impl CallerRecord {
         }
     }
 
-    /// The role that decides, with a key's limit applied; `None` if it is the token's.
-    pub(super) fn own_role(&self) -> Option<Role> {
-        let role = self.role?;
-        Some(self.key.as_ref().map_or(role, |key| role.min(key.role)))
-    }
-
-    /// What, beside the role, decides which answers are the caller's: a hash of the memberships and of what a key is limited
-    /// to; empty if there is nothing. Callers with the same role and the same grants share cached answers.
+    /// What, beside the role in person, decides which answers are the caller's: a hash of the memberships and of what a key
+    /// is limited to; empty if there is nothing. Callers with the same role and the same grants share cached answers. The
+    /// role is not that of a key: an admin's key for viewers reads what is closed, and a viewer's does not.
     pub(super) fn grants(&self) -> String {
         if self.memberships.is_empty() && self.key.is_none() {
             return String::new();
@@ -206,7 +201,7 @@ async fn caller(
                 let noted = Keys::new(dynamodb).used(&identity.tenant, *id, now).await;
                 note(noted, identity, "the use of a key was not noted");
             }
-            Ok(CallerRecord::of_key(api_key.limits, &maker))
+            Ok(CallerRecord::of_key(api_key, &maker))
         }
     }
 }
