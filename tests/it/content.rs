@@ -1,5 +1,7 @@
 //! The original of a document can be fetched at a signed address.
 
+use std::time::Duration;
+
 use reqwest::{Response, Url};
 use serde_json::{Value, json};
 use shared::tenancy::Role;

@@ -9,7 +9,7 @@ use tests::{TestApp, data};
 
 /// What is asked of each route: its method, its pattern, a body it would take, and what somebody of another tenant is
 /// told when the ids are this tenant's.
-const ROUTES: [(&str, &str, Option<&str>, u16); 18] = [
+const ROUTES: [(&str, &str, Option<&str>, u16); 29] = [
     ("GET", "/health", None, 200),
     ("GET", "/health/ready", None, 200),
     ("POST", "/documents/upload", None, 415),
@@ -18,7 +18,10 @@ const ROUTES: [(&str, &str, Option<&str>, u16); 18] = [
     ("PATCH", "/documents/{id}", Some(r#"{"filename": "x.txt"}"#), 404),
     ("DELETE", "/documents/{id}", None, 404),
     ("GET", "/documents/{id}/chunks", None, 404),
+    ("GET", "/documents/{id}/content", None, 404),
     ("GET", "/collections", None, 200),
+    ("DELETE", "/collections/{id}", None, 404),
+    // From here on the stranger has such a collection, and below such a user.
     ("PUT", "/collections/{id}", Some("{}"), 200),
     ("POST", "/search", Some(r#"{"query": "ducks"}"#), 200),
     ("GET", "/conversations", None, 200),
@@ -26,6 +29,15 @@ const ROUTES: [(&str, &str, Option<&str>, u16); 18] = [
     ("DELETE", "/conversations/{id}", None, 404),
     ("GET", "/users/me", None, 200),
     ("PATCH", "/users/me", Some(r#"{"name": "Ada"}"#), 200),
+    ("GET", "/users", None, 200),
+    ("GET", "/users/{id}", None, 404),
+    ("DELETE", "/users/{id}", None, 404),
+    ("PUT", "/users/{id}", Some(r#"{"role": "viewer"}"#), 201),
+    ("GET", "/keys", None, 200),
+    ("POST", "/keys", Some(r#"{"name": "robot"}"#), 201),
+    ("DELETE", "/keys/{id}", None, 404),
+    ("GET", "/usage", None, 200),
+    ("GET", "/audit", None, 200),
     // These are the operator's.
     ("GET", "/tenants/{id}", None, 403),
     ("PUT", "/tenants/{id}", Some("{}"), 403),
@@ -50,19 +62,26 @@ async fn another_tenants_ids_are_not_found_and_no_byte_of_it_is_seen() {
     let ada = app.ada();
     let document = ada.ready("secret.txt", "The secret of ducks is blubberwort.").await;
     let chat = ada.post("/chat", json!({ "message": "ducks?", "stream": false })).await.expect(200).body;
+    let owner = app.user("acme", "olga", Role::Owner);
+    owner.put("/collections/vault", json!({ "name": "Blubberwort" })).await.expect(200);
+    owner.put("/users/vera", json!({ "role": "editor", "name": "Vera Blubberwort" })).await.expect(201);
+    let key = ada.post("/keys", json!({ "name": "blubberwort" })).await.expect(201).body;
     let (document, conversation) = (document["id"].as_str().unwrap(), chat["conversation_id"].as_str().unwrap());
+    let key = key["id"].as_str().unwrap();
     let stranger = app.user("other", "ada", Role::Owner);
     for (method, pattern, body, status) in ROUTES {
         let id = match pattern.split('/').nth(1) {
             Some("conversations") => conversation,
-            Some("collections") => "default",
+            Some("collections") => "vault",
+            Some("users") => "vera",
+            Some("keys") => key,
             _ => document,
         };
         let path = pattern.replace("{id}", id);
         let body = body.map_or(Value::Null, |body| serde_json::from_str(body).unwrap());
         let answer = stranger.call(method.parse().unwrap(), &path, &body).await;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
-        let text = answer.body.to_string();
+        let text = answer.body.to_string().to_lowercase();
         assert!(!text.contains("secret.txt") && !text.contains("blubberwort"), "{method} {path}: {text}");
     }
     let tricks = [
