@@ -54,22 +54,27 @@ impl Collections {
 
     /// All collections of the tenant in the order of their ids. The default one needs no item to exist.
     pub async fn list(&self, tenant: &TenantId) -> Result<Vec<Collection>, Error> {
+        Ok(self.read(tenant).await?.0)
+    }
+
+    /// The collections, and whether there were others, of which something may be left.
+    async fn read(&self, tenant: &TenantId) -> Result<(Vec<Collection>, bool), Error> {
         let items = self.dynamodb.all(tables::partition(tenant), tables::COLLECTION).await?;
         let stored: Vec<Stored> = serde_dynamo::aws_sdk_dynamodb_1::from_items(items)?;
-        let live = stored.into_iter().filter(|stored| stored.deleted_at.is_none());
-        let mut collections: Vec<Collection> = live.map(|stored| stored.collection).collect();
+        let (live, deleted): (Vec<_>, Vec<_>) = stored.into_iter().partition(Stored::is_live);
+        let mut collections: Vec<Collection> = live.into_iter().map(|stored| stored.collection).collect();
         let default = CollectionId::default_collection();
         if collections.iter().all(|collection| collection.id != default) {
             collections.push(Collection { name: default.to_string(), id: default, access: Access::Tenant });
             collections.sort_by(|a, b| a.id.cmp(&b.id));
         }
-        Ok(collections)
+        Ok((collections, !deleted.is_empty()))
     }
 
-    /// Who may read each collection.
-    pub async fn access(&self, tenant: &TenantId) -> Result<BTreeMap<CollectionId, Access>, Error> {
-        let collections = self.list(tenant).await?;
-        Ok(collections.into_iter().map(|collection| (collection.id, collection.access)).collect())
+    /// Who may read each collection, and whether there were others, of which documents may be left.
+    pub async fn access(&self, tenant: &TenantId) -> Result<(BTreeMap<CollectionId, Access>, bool), Error> {
+        let (collections, others) = self.read(tenant).await?;
+        Ok((collections.into_iter().map(|collection| (collection.id, collection.access)).collect(), others))
     }
 
     /// Whether the tenant has the collection, by the latest state.

@@ -268,3 +268,21 @@ async fn a_collection_made_again_has_nothing_of_the_one_before_and_loses_nothing
     }
     scene.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_deleted_collection_is_in_no_list() {
+    let scene = Scene::begin().await;
+    let documents = scene.board(2).await;
+    let bob = scene.app.user("acme", "bob", Role::Viewer);
+    scene.owner().delete("/collections/board").await.expect(202);
+    for somebody in [&scene.owner(), &scene.app.ada(), &bob] {
+        for list in ["/documents", "/documents?status=ready", "/documents?limit=1", "/documents?collection=board"] {
+            let page = somebody.get(list).await.expect(200).body;
+            assert_eq!((&page["data"], &page["next_cursor"]), (&json!([]), &Value::Null), "{list}");
+        }
+        somebody.get(&format!("/documents/{}", documents[0])).await.expect(404);
+        somebody.get(&format!("/documents/{}/content", documents[0])).await.expect(404);
+        assert!(somebody.search("what do ducks eat?").await.is_empty());
+    }
+    scene.end().await;
+}
