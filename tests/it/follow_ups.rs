@@ -11,6 +11,8 @@ use shared::tables;
 use shared::tenancy::{DocumentId, Role, Subject, TenantId};
 use tempfile::TempDir;
 use tests::{Proxy, TestApp, User};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::flow::DUCKS;
 
@@ -132,8 +134,10 @@ fn deleted_collection() -> Value {
     record(1, "MODIFY", "T#acme", "COLLECTION#board", &json!({}), &after)
 }
 
+/// Ada was removed just now.
 fn removed_user() -> Value {
-    let after = json!({ "removed_at": { "S": "2026-11-24T00:00:00Z" }, "version": { "N": "2" } });
+    let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap();
+    let after = json!({ "removed_at": { "S": now }, "version": { "N": "2" } });
     record(1, "MODIFY", "T#acme", "USER#ada", &json!({ "version": { "N": "1" } }), &after)
 }
 
@@ -234,6 +238,7 @@ async fn who_is_invited_again_gets_nothing_back_and_loses_nothing_new() {
     let old = scene.app.bearer(old["key"].as_str().unwrap());
     old.get("/users/me").await.expect(200);
     scene.owner().delete("/users/ada").await.expect(204);
+    let removed = [removed_user()];
     scene.owner().put("/users/ada", json!({ "role": "editor" })).await.expect(201);
     // The record of the removal is still on its way.
     old.get("/users/me").await.expect(401);
@@ -241,7 +246,7 @@ async fn who_is_invited_again_gets_nothing_back_and_loses_nothing_new() {
     let new = scene.app.bearer(new["key"].as_str().unwrap());
     let new_talk = scene.chat(&ada).await;
     for _ in 0..2 {
-        assert_eq!(scene.deliver(&[removed_user()]).await, None);
+        assert_eq!(scene.deliver(&removed).await, None);
         ada.get(&format!("/conversations/{talk}")).await.expect(404);
         ada.get(&format!("/conversations/{new_talk}")).await.expect(200);
         let keys = ada.get("/keys").await.expect(200).body;
