@@ -128,6 +128,12 @@ async fn purge_document(state: &State, change: &Change, id: DocumentId) -> Resul
 /// Removes the documents of a collection that was deleted, each of which leaves a record of its own, and its members.
 async fn purge_collection(state: &State, tenant: &TenantId, id: &CollectionId) -> Result<(), Error> {
     let documents = state.documents.ids_in(tenant, id, usize::MAX).await?;
+    let members = state.users.members(tenant, id).await?;
+    // Looked for last: another that was made by this id since is not to lose what it has. There was nothing left of this
+    // one when it was made.
+    if state.collections.exists(tenant, id).await? {
+        return Ok(());
+    }
     tracing::info!(%tenant, collection = %id, documents = documents.len(), "purging a collection");
     let remove = |document| async move {
         match state.documents.find(tenant, document).await? {
@@ -136,7 +142,7 @@ async fn purge_collection(state: &State, tenant: &TenantId, id: &CollectionId) -
         }
     };
     stream::iter(documents).map(remove).buffer_unordered(SIDE_BY_SIDE).try_collect::<()>().await?;
-    for user in state.users.members(tenant, id).await? {
+    for user in members {
         state.users.leave(tenant, &user, id).await?;
     }
     Ok(())

@@ -31,6 +31,8 @@ pub struct TenantRecord {
     pub limits: Limits,
     /// Its collections, and who may read each.
     pub collections: BTreeMap<CollectionId, Access>,
+    /// Whether there were others, of which documents may be left that are nobody's to see.
+    pub had_others: bool,
     /// Grows with each change; 0 if nothing is stored.
     pub version: u64,
 }
@@ -165,11 +167,12 @@ pub(super) async fn load(
     if needed.mark {
         loaded.mark = Some(epochs::mark(mark.as_ref()));
     }
-    if let Some(collections) = collections {
+    if let Some((collections, had_others)) = collections {
         let stored = tenants::from_item(tenant_item)?;
         let plan = stored.plan.unwrap_or_else(|| plans.standard().to_owned());
         let limits = stored.limits.over(plans.limits(&plan));
-        loaded.tenant = Some(TenantRecord { name: stored.name, plan, limits, collections, version: stored.version });
+        let (name, version) = (stored.name, stored.version);
+        loaded.tenant = Some(TenantRecord { name, plan, limits, collections, had_others, version });
     }
     if needed.caller {
         let user = user.map(users::from_item).transpose()?;
