@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde_dynamo::AttributeValue;
+use shared::auth::Claims;
 use shared::door::Scope;
 use shared::tables::Kind;
 use shared::tenancy::TenantId;
@@ -52,7 +52,7 @@ fn is_decision(change: &Change) -> Result<bool, Malformed> {
     #[serde(default)]
     struct Decided {
         version: u64,
-        claims: Option<AttributeValue>,
+        claims: Option<Claims>,
     }
     let (before, after): (Decided, Decided) = change.sides()?;
     Ok(before.version != after.version || (!change.is_new() && before.claims != after.claims))
