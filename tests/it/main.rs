@@ -24,6 +24,7 @@ mod keys;
 mod limiter;
 mod limits;
 mod minilm;
+mod openapi;
 mod providers;
 mod records;
 mod restart;
