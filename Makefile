@@ -38,7 +38,7 @@ ifneq ($(origin USER),command line)
 USER := ada
 endif
 
-.PHONY: help run watch token test check bench eval build footprint deploy
+.PHONY: help run watch token test check openapi contract bench eval build footprint deploy
 
 help:
 	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
@@ -46,6 +46,8 @@ help:
 	@echo "make token    TENANT= USER= ROLE=   print a token of the local issuer"
 	@echo "make test     all tests"
 	@echo "make check    format, lints, documentation, template"
+	@echo "make openapi  write docs/openapi.json, the description of the API"
+	@echo "make contract the running API against its description"
 	@echo "make bench    what the door costs, beside a plain GET"
 	@echo "make eval     DATASET=<folder>      measure the search of the running server"
 	@echo "make build    build the functions for Lambda and print their sizes"
@@ -72,12 +74,17 @@ test:
 	cargo test --workspace
 
 check:
-	@scripts/setup.sh template-tools sam
+	@scripts/setup.sh template-tools openapi-tools sam
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	.tools/bin/python scripts/check_template.py
+	.tools/bin/openapi-spec-validator docs/openapi.json
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/bin/sam validate --lint --template template.yaml
+
+openapi:
+	cargo build --workspace --bin openapi
+	@$${CARGO_TARGET_DIR:-target}/debug/openapi
 
 bench:
 	@scripts/setup.sh redis

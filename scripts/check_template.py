@@ -31,7 +31,7 @@ from samtranslator.yaml_helper import yaml_parse  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 STREAMING = {"chat"}
 # Routes that anyone may ask.
-OPEN = {("/health", "GET"), ("/health/ready", "GET")}
+OPEN = {("/health", "GET"), ("/health/ready", "GET"), ("/openapi.json", "GET")}
 # What the authorizer may do with what, and no more. It answers for everybody, so it sees least.
 AUTHORIZER_MAY = {
     ("authorizerLogs", "logs:CreateLogStream"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a fresh machine lacks, and says what it does; silent when nothing is missing.
-# Usage: scripts/setup.sh [redis] [weights] [cargo-lambda] [template-tools] [sam]
+# Usage: scripts/setup.sh [redis] [weights] [cargo-lambda] [template-tools] [openapi-tools] [schemathesis] [sam]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -81,6 +81,8 @@ for part in "$@"; do
         weights) install_weights ;;
         cargo-lambda) install_python cargo-lambda cargo-lambda==1.9.2 ;;
         template-tools) install_python cfn-lint cfn-lint==1.58.0 aws-sam-translator==1.115.0 ;;
+        openapi-tools) install_python openapi-spec-validator openapi-spec-validator==0.9.0 ;;
+        schemathesis) install_python schemathesis schemathesis==4.32.5 ;;
         sam) install_python sam aws-sam-cli==1.170.0 ;;
         *) say "unknown part $part"; exit 2 ;;
     esac

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::clients::DynamoDb;
 use crate::error::Error;
@@ -12,7 +13,8 @@ use crate::tables::{self, Key};
 use crate::tenancy::{AuditId, KeyId, Principal, TenantId, UserId};
 
 /// What was changed, when, and by whom.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditEntry)]
 pub struct Entry {
     /// Sorts by time.
     pub id: AuditId,
@@ -30,18 +32,21 @@ pub struct Entry {
 }
 
 /// Who changed something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditActor)]
 pub struct Actor {
     /// The tenant of the actor: another one if an operator of the platform did it.
     pub tenant: TenantId,
     /// The user.
     pub user: UserId,
     /// The API key that was used, if one was.
+    #[schema(required)]
     pub key: Option<KeyId>,
 }
 
 /// What can be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditAction)]
 pub enum Action {
     /// A user was invited, or was given another role or other collections.
     #[serde(rename = "user.put")]

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, Select, TransactWriteItem, Up
 use serde::{Deserialize, Serialize};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
 
 use crate::audit;
 use crate::clients::DynamoDb;
@@ -19,7 +20,7 @@ use crate::users::Users;
 pub const MAX_COLLECTIONS: usize = 50;
 
 /// A collection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Collection {
     /// Chosen by the client.
     pub id: CollectionId,

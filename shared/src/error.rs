@@ -5,11 +5,12 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::tenancy::Role;
 
 /// What was wrong with one part of the input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// A JSON pointer into the body (`/query`), or the name of a parameter or form field.
     pub pointer: String,

@@ -17,6 +17,7 @@ pub mod error;
 pub mod http;
 pub mod keys;
 pub mod metrics;
+pub mod openapi;
 pub mod page;
 pub mod retrieval;
 pub mod signing;

@@ -1,38 +1,17 @@
 //! Every route is behind the door.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::Router;
 use axum::body::Body;
 use http::{Request, StatusCode};
 use shared::http::ClientIp;
-use tests::{TestApp, data};
+use tests::{TestApp, data, routes};
 use tower::ServiceExt;
 
 /// Routes that anybody may ask, as often as they like.
-const OPEN: [&str; 2] = ["/health", "/health/ready"];
-
-/// The paths and methods of a router. It does not tell them but in its description for developers: the paths and the methods,
-/// each by the number of the route.
-fn routes(router: &Router) -> BTreeMap<String, BTreeSet<&'static str>> {
-    let description = format!("{router:?}");
-    let path_router = description.split("fallback_router").next().unwrap();
-    let (endpoints, paths) = path_router.split_once("node: Node").expect("axum describes its routers otherwise now");
-    let numbered = |text: &str| -> Vec<(usize, String)> {
-        let entries = text.split("RouteId(").skip(1).map(|entry| entry.split_once(')').unwrap());
-        entries.map(|(number, rest)| (number.parse().unwrap(), rest.to_owned())).collect()
-    };
-    let methods: BTreeMap<usize, BTreeSet<&'static str>> = numbered(endpoints)
-        .into_iter()
-        .map(|(number, endpoint)| {
-            let has = |method: &&str| !endpoint.contains(&format!("{}: None", method.to_lowercase()));
-            (number, ["GET", "DELETE", "PATCH", "POST", "PUT"].into_iter().filter(has).collect())
-        })
-        .collect();
-    let paths = numbered(paths).into_iter();
-    paths.map(|(number, rest)| (rest.split('"').nth(1).unwrap().to_owned(), methods[&number].clone())).collect()
-}
+const OPEN: [&str; 3] = ["/health", "/health/ready", "/openapi.json"];
 
 async fn ask(router: &Router, method: &str, path: &str, ip: [u8; 4]) -> StatusCode {
     let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
@@ -45,7 +24,7 @@ async fn no_route_lets_anybody_in_who_is_unknown_or_asks_too_often() {
     // Nobody's second request within a minute is let in.
     let app = TestApp::start_with(&[("LIMIT_IP_PER_MINUTE", "1")]).await;
     let router = app.running().router();
-    let routes = routes(&router);
+    let routes = routes::of(&router);
     let mut tried = 0;
     for (path, methods) in &routes {
         for method in methods {

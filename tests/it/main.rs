@@ -30,6 +30,7 @@ mod limiter;
 mod limits;
 mod lookups;
 mod minilm;
+mod openapi;
 mod providers;
 mod records;
 mod restart;

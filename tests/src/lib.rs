@@ -11,12 +11,14 @@
 
 mod cluster;
 pub mod data;
+pub mod description;
 mod instance;
 mod issuer;
 mod monitor;
 mod process;
 mod proxy;
 mod redis;
+pub mod routes;
 mod signing_key;
 mod sse;
 mod user;

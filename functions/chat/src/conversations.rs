@@ -10,6 +10,7 @@ use shared::page::{Limit, List, Page, Pages};
 use shared::tables::{self, Key};
 use shared::tenancy::{ConversationId, MessageId, Principal};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::event::{Citation, FinishReason, Source, Usage};
 
@@ -17,7 +18,7 @@ use crate::event::{Citation, FinishReason, Source, Usage};
 const MAX_TITLE: usize = 80;
 
 /// A conversation of one user.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Conversation {
     pub(crate) id: ConversationId,
     /// The beginning of its first question.
@@ -27,7 +28,7 @@ pub(crate) struct Conversation {
 }
 
 /// A question or an answer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Message {
     pub(crate) id: MessageId,
     pub(crate) role: Author,
@@ -36,15 +37,18 @@ pub(crate) struct Message {
     pub(crate) sources: Vec<Source>,
     /// Those that it cites.
     pub(crate) citations: Vec<Citation>,
+    #[schema(required)]
     pub(crate) usage: Option<Usage>,
+    #[schema(required)]
     pub(crate) model: Option<String>,
+    #[schema(required)]
     pub(crate) finish_reason: Option<FinishReason>,
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) created_at: OffsetDateTime,
 }
 
 /// Who wrote a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Author {
     User,

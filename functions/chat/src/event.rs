@@ -6,6 +6,7 @@ use shared::error::Error;
 use shared::http::{RequestId, problem_for};
 use shared::retrieval::{Passage, Span};
 use shared::tenancy::{ConversationId, DocumentId, MessageId};
+use utoipa::ToSchema;
 
 /// One event of the stream.
 #[derive(Debug, Serialize)]
@@ -68,14 +69,42 @@ impl Event {
     }
 }
 
+/// An event of the stream, as it is described.
+#[derive(ToSchema)]
+#[schema(as = AnswerEvent)]
+#[expect(dead_code, reason = "an event is encoded part by part")]
+pub(crate) struct Sent {
+    /// Counts from 1.
+    #[schema(pattern = "^[1-9][0-9]*$")]
+    id: String,
+    event: Name,
+    /// JSON; `docs/API.md` says what is in it.
+    data: String,
+}
+
+#[derive(ToSchema)]
+#[schema(as = AnswerEventName, rename_all = "snake_case")]
+#[expect(dead_code, reason = "an event names itself")]
+enum Name {
+    Start,
+    ToolCall,
+    ToolResult,
+    Delta,
+    Citation,
+    Usage,
+    Error,
+    Done,
+}
+
 /// A passage that an answer may cite.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Source {
     /// What the markers call it, from 1.
     pub(crate) n: usize,
     pub(crate) chunk_id: String,
     pub(crate) document_id: DocumentId,
     pub(crate) filename: String,
+    #[schema(required)]
     pub(crate) page: Option<u32>,
     pub(crate) span: Span,
     pub(crate) text: String,
@@ -96,7 +125,7 @@ impl Source {
 }
 
 /// Where a marker stands in an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Citation {
     /// The source the marker names.
     pub(crate) n: usize,
@@ -109,14 +138,15 @@ pub(crate) struct Citation {
 }
 
 /// What an answer took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = AnswerUsage)]
 pub(crate) struct Usage {
     pub(crate) input_tokens: usize,
     pub(crate) output_tokens: usize,
 }
 
 /// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FinishReason {
     /// It is complete.

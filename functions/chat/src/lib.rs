@@ -35,3 +35,13 @@ pub fn router(state: State) -> Router {
         .route("/conversations/{id}", delete(history::delete).route_layer(counts()))
         .with_state(state)
 }
+
+/// What the routes are described as.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(request::chat, history::list, history::read, history::delete,))]
+struct Described;
+
+/// The description of the routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    <Described as utoipa::OpenApi>::openapi()
+}

@@ -13,10 +13,11 @@ use shared::error::Error;
 use shared::http::{Json, RequestId};
 use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::State;
 use crate::conversations::{Author, Message};
-use crate::event::{Citation, Event, FinishReason, Source, Usage};
+use crate::event::{Citation, Event, FinishReason, Sent, Source, Usage};
 use crate::run::{self, Question};
 
 /// The longest question, in characters.
@@ -24,14 +25,21 @@ const MAX_MESSAGE: usize = 8_000;
 /// The longest silence on a stream: proxies close quiet connections.
 const PING: Duration = Duration::from_secs(10);
 
-#[derive(Deserialize)]
+/// A question.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Chat, example = json!({ "message": "What do ducks eat?", "stream": false }))]
 pub(crate) struct Request {
+    #[schema(min_length = 1, max_length = 8000, pattern = r"\S")]
     message: String,
+    /// The conversation that it continues; without one, another begins.
     conversation_id: Option<ConversationId>,
+    /// What the answer may be made of; all that the caller may read if there are none.
     #[serde(default)]
     collections: Vec<CollectionId>,
+    /// Whether the answer is to come as it is made.
     #[serde(default = "default_stream")]
+    #[schema(default = true)]
     stream: bool,
 }
 
@@ -39,6 +47,21 @@ fn default_stream() -> bool {
     true
 }
 
+#[utoipa::path(
+    post, path = "/chat", tag = "chat", operation_id = "chat",
+    summary = "Ask a question about the documents",
+    description = "The answer is streamed as server-sent events: `start`, `tool_call`, `tool_result`, `delta`, `citation`, \
+        `usage`, `error` and `done`. With `stream: false` it is one document.",
+    request_body = Request,
+    responses(
+        (status = 200, description = "The answer.", content(
+            (WholeAnswer = "application/json"),
+            (Sent = "text/event-stream"),
+        )),
+        (status = 404),
+    ),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn chat(
     Extract(state): Extract<State>,
     Extension(request_id): Extension<RequestId>,
@@ -102,7 +125,9 @@ fn stream(events: impl Stream<Item = Event> + Send + 'static, request_id: Reques
     response
 }
 
-#[derive(Serialize)]
+/// An answer with what it is made of.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Answer)]
 struct WholeAnswer {
     message_id: MessageId,
     conversation_id: ConversationId,

@@ -9,16 +9,24 @@ use shared::error::Error;
 use shared::http::{Json, PathId};
 use shared::page::Page;
 use shared::tenancy::{Access, CollectionId, Permission, Principal};
+use utoipa::ToSchema;
 
 use crate::State;
 
-#[derive(Serialize)]
+/// A collection and what is in it.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct CollectionView {
     #[serde(flatten)]
     collection: Collection,
     document_count: u64,
 }
 
+#[utoipa::path(
+    get, path = "/collections", tag = "collections", operation_id = "listCollections",
+    summary = "The collections that the caller may read",
+    responses((status = 200, description = "All of them, in one page.", body = Page<CollectionView>), (status = 304)),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn list(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -29,13 +37,26 @@ pub(crate) async fn list(
     Ok(Json(Page { data: try_join_all(views).await?, next_cursor: None }))
 }
 
-#[derive(Deserialize)]
+/// What a collection is to be.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "The board", "access": "members" }))]
 pub(crate) struct PutCollection {
+    /// The id if it is left out.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: Option<String>,
+    /// As it is if it is left out; `tenant` for a new one.
     access: Option<Access>,
 }
 
+#[utoipa::path(
+    put, path = "/collections/{id}", tag = "collections", operation_id = "putCollection",
+    summary = "Make a collection, or describe it anew",
+    params(("id" = CollectionId, Path)),
+    request_body = PutCollection,
+    responses((status = 200, description = "The collection.", body = CollectionView), (status = 409)),
+    extensions(("x-lowest-role" = json!("admin"))),
+)]
 pub(crate) async fn put(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -61,6 +82,16 @@ pub(crate) async fn put(
 }
 
 /// Deletes a collection with all its documents.
+#[utoipa::path(
+    delete, path = "/collections/{id}", tag = "collections", operation_id = "deleteCollection",
+    summary = "Delete a collection with all its documents",
+    params(("id" = CollectionId, Path)),
+    responses(
+        (status = 202, description = "From here on nothing uses it.", body = Deleting),
+        (status = 409),
+    ),
+    extensions(("x-lowest-role" = json!("admin"))),
+)]
 pub(crate) async fn delete(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -75,7 +106,9 @@ pub(crate) async fn delete(
     Ok((StatusCode::ACCEPTED, Json(Deleting { id, status: "deleting" })))
 }
 
-#[derive(Serialize)]
+/// A collection that is as good as gone.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletingCollection)]
 pub(crate) struct Deleting {
     id: CollectionId,
     status: &'static str,

@@ -5,7 +5,7 @@ use http::{HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
 use shared::chunks::{Chunk, Chunks};
 use shared::clients::BlobKey;
-use shared::documents::{Document, DocumentFilter, Metadata, Status, filename, metadata};
+use shared::documents::{Document, DocumentFilter, Metadata, MetadataShape, Status, filename, metadata};
 use shared::door::TenantRecord;
 use shared::error::Error;
 use shared::http::{Json, PathId, Query};
@@ -13,19 +13,35 @@ use shared::page::{Limit, Page};
 use shared::retrieval::Span;
 use shared::tenancy::{CollectionId, DocumentId, Permission, Principal};
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::State;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    /// Only those of this collection.
+    #[param(inline)]
     collection: Option<CollectionId>,
+    /// Only those that are so far.
+    #[param(inline)]
     status: Option<Status>,
     #[serde(default)]
+    #[param(inline)]
     limit: Limit,
+    /// Where the page begins: `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 
+#[utoipa::path(
+    get, path = "/documents", tag = "documents", operation_id = "listDocuments",
+    summary = "The documents, newest first",
+    params(ListQuery),
+    responses((status = 200, description = "A page of them.", body = Page<Document>), (status = 304)),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn list(
     Extract(state): Extract<State>,
     Extension(tenant): Extension<TenantRecord>,
@@ -44,6 +60,13 @@ pub(crate) async fn list(
     Ok(Json(state.pages.read(&list, query.limit, query.cursor.as_deref()).await?))
 }
 
+#[utoipa::path(
+    get, path = "/documents/{id}", tag = "documents", operation_id = "getDocument",
+    summary = "A document",
+    params(("id" = DocumentId, Path)),
+    responses((status = 200, description = "The document.", body = Document), (status = 304)),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn read(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -52,24 +75,44 @@ pub(crate) async fn read(
     Ok(Json(visible(&state, &principal, id).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ChunksQuery {
     #[serde(default)]
+    #[param(inline)]
     limit: Limit,
+    /// Where the page begins: `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A passage of a document.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Chunk)]
 pub(crate) struct ChunkView {
+    /// Names the passage.
     id: String,
+    /// Its place in the document, from 0.
     index: u32,
+    /// What it says.
     text: String,
+    /// The page it begins on, from 1, where there are pages.
+    #[schema(required)]
     page: Option<u32>,
+    /// The headings above it.
+    #[schema(required)]
     heading: Option<String>,
     span: Span,
 }
 
+#[utoipa::path(
+    get, path = "/documents/{id}/chunks", tag = "documents", operation_id = "listChunks",
+    summary = "The passages of a document in order",
+    params(("id" = DocumentId, Path), ChunksQuery),
+    responses((status = 200, description = "A page of them.", body = Page<ChunkView>), (status = 304)),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn chunks(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -98,6 +141,17 @@ fn view(document: DocumentId, chunk: Chunk) -> ChunkView {
 }
 
 /// Sends the caller to the original. The address is good for whoever has it, so it is short-lived, and nobody keeps it.
+#[utoipa::path(
+    get, path = "/documents/{id}/content", tag = "documents", operation_id = "getContent",
+    summary = "The original of a document",
+    description = "The address is good for some minutes, for whoever has it.",
+    params(("id" = DocumentId, Path)),
+    responses(
+        (status = 302, description = "Where it can be fetched.", headers(("Location" = String), ("Cache-Control" = String))),
+        (status = 409),
+    ),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn content(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -116,13 +170,30 @@ pub(crate) async fn content(
     Ok((StatusCode::FOUND, [(LOCATION, url.into()), (CACHE_CONTROL, "no-store".to_owned())]))
 }
 
-#[derive(Deserialize)]
+/// What is to be different of a document.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DocumentChange, example = json!({ "filename": "ducks.md", "metadata": { "year": 2026 } }))]
 pub(crate) struct Change {
+    /// Without slashes and control characters.
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f/\\]*[^\s\x00-\x1f\x7f-\x9f/\\][^\x00-\x1f\x7f-\x9f/\\]*$"
+    )]
     filename: Option<String>,
+    #[schema(value_type = Option<MetadataShape>)]
     metadata: Option<Metadata>,
 }
 
+#[utoipa::path(
+    patch, path = "/documents/{id}", tag = "documents", operation_id = "changeDocument",
+    summary = "Change the name or the metadata of a document",
+    params(("id" = DocumentId, Path)),
+    request_body = Change,
+    responses((status = 200, description = "The document.", body = Document)),
+    extensions(("x-lowest-role" = json!("editor"))),
+)]
 pub(crate) async fn change(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -142,12 +213,21 @@ pub(crate) async fn change(
     Ok(Json(document))
 }
 
-#[derive(Serialize)]
+/// A document that is as good as gone.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletingDocument)]
 pub(crate) struct Deleting {
     id: DocumentId,
     status: &'static str,
 }
 
+#[utoipa::path(
+    delete, path = "/documents/{id}", tag = "documents", operation_id = "deleteDocument",
+    summary = "Delete a document",
+    params(("id" = DocumentId, Path)),
+    responses((status = 202, description = "From here on nothing uses it.", body = Deleting)),
+    extensions(("x-lowest-role" = json!("editor"))),
+)]
 pub(crate) async fn delete(
     Extract(state): Extract<State>,
     principal: Principal,

@@ -55,3 +55,23 @@ pub fn router(state: State) -> Router {
         .route("/collections/{id}", delete(collections::delete).route_layer(changes_collection()))
         .with_state(state)
 }
+
+/// What the routes are described as.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    documents::list,
+    documents::read,
+    documents::chunks,
+    documents::content,
+    documents::change,
+    documents::delete,
+    collections::list,
+    collections::put,
+    collections::delete,
+))]
+struct Described;
+
+/// The description of the routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    <Described as utoipa::OpenApi>::openapi()
+}

@@ -11,6 +11,7 @@ use shared::error::{Error, FieldError};
 use shared::http::Json;
 use shared::retrieval::{Mode, Passage, Retriever, SearchQuery};
 use shared::tenancy::{CollectionId, DocumentId, Principal};
+use utoipa::ToSchema;
 
 /// How long an answer may be served again if nothing changes.
 const KEEP: Duration = Duration::from_mins(1);
@@ -36,15 +37,33 @@ pub fn router(state: State) -> Router {
     Router::new().route("/search", post(search).route_layer(door)).with_state(state)
 }
 
-#[derive(Deserialize)]
+/// What the routes are described as.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(search,))]
+struct Described;
+
+/// The description of the routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    <Described as utoipa::OpenApi>::openapi()
+}
+
+/// What to look for, and where.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Search, example = json!({ "query": "what do ducks eat?", "limit": 5 }))]
 struct Request {
+    #[schema(min_length = 1, max_length = 2000, pattern = r"\S")]
     query: String,
+    /// Only in these; in all that the caller may read if there are none.
     #[serde(default)]
     collections: Vec<CollectionId>,
+    /// Only in these, if there are any.
     #[serde(default)]
+    #[schema(max_items = 20)]
     document_ids: Vec<DocumentId>,
+    /// The most passages.
     #[serde(default = "default_limit")]
+    #[schema(minimum = 1, maximum = 100, default = 10)]
     limit: usize,
     #[serde(default)]
     mode: Mode,
@@ -54,12 +73,23 @@ fn default_limit() -> usize {
     10
 }
 
-#[derive(Serialize)]
+/// What was found.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Found)]
 struct Answer {
+    /// Best first.
     data: Vec<Passage>,
+    #[schema(value_type = u64)]
     took_ms: u128,
 }
 
+#[utoipa::path(
+    post, path = "/search", tag = "search", operation_id = "search",
+    summary = "Find passages",
+    request_body = Request,
+    responses((status = 200, description = "The best passages.", body = Answer, headers(("Cache-Status" = String)))),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 async fn search(
     Extract(state): Extract<State>,
     principal: Principal,

@@ -3,9 +3,10 @@ use axum::extract::{FromRequest, Multipart, Request};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use shared::documents::{Metadata, filename, metadata};
+use shared::documents::{Metadata, MetadataShape, filename, metadata};
 use shared::error::Error;
 use shared::tenancy::CollectionId;
+use utoipa::ToSchema;
 
 use crate::MAX_BODY;
 
@@ -16,6 +17,21 @@ pub(crate) struct Form {
     pub(crate) bytes: Bytes,
     pub(crate) collection: CollectionId,
     pub(crate) metadata: Metadata,
+}
+
+/// The fields of an upload, as they are described.
+#[derive(ToSchema)]
+#[schema(as = Upload)]
+#[expect(dead_code, reason = "a form is read field by field")]
+pub(crate) struct Described {
+    /// The document; its name comes with it.
+    #[schema(value_type = String, format = Binary, min_length = 1)]
+    file: Bytes,
+    /// Where it goes; `default` if it is left out.
+    #[schema(nullable = false)]
+    collection: Option<CollectionId>,
+    #[schema(value_type = Option<MetadataShape>, nullable = false)]
+    metadata: Option<Metadata>,
 }
 
 struct File {

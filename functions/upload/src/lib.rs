@@ -36,3 +36,13 @@ pub fn router(state: State) -> Router {
     let door = door.idempotent(&state.idempotency, MAX_BODY);
     Router::new().route("/documents/upload", post(upload::upload).layer(limit).route_layer(door)).with_state(state)
 }
+
+/// What the routes are described as.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(upload::upload,))]
+struct Described;
+
+/// The description of the routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    <Described as utoipa::OpenApi>::openapi()
+}

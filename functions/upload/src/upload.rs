@@ -8,20 +8,36 @@ use shared::documents::{Created, Document, ErrorCode, Status};
 use shared::door::{Changed, Scope};
 use shared::error::Error;
 use shared::http::Json;
+use shared::openapi::IdempotencyHeader;
 use shared::tenancy::{DocumentId, Permission, Principal};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use crate::State;
-use crate::form::Form;
+use crate::form::{Described, Form};
 
-#[derive(Serialize)]
+/// A document that was accepted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Uploaded)]
 pub(crate) struct Answer {
     document: Document,
+    /// Whether the bytes were in the collection already.
     duplicate: bool,
 }
 
 /// Enters the document, then stores its bytes; the storage's notification wakes the worker. If this dies in between, the
 /// document waits for its bytes, and the same upload again brings them.
+#[utoipa::path(
+    post, path = "/documents/upload", tag = "documents", operation_id = "uploadDocument",
+    summary = "Upload a document",
+    params(IdempotencyHeader),
+    request_body(content = Described, content_type = "multipart/form-data"),
+    responses(
+        (status = 202, description = "It is accepted.", body = Answer),
+        (status = 200, description = "The same bytes are in the collection already.", body = Answer),
+    ),
+    extensions(("x-lowest-role" = json!("editor"))),
+)]
 pub(crate) async fn upload(
     Extract(state): Extract<State>,
     principal: Principal,

@@ -8,13 +8,17 @@ use shared::audit::{Action, Entry};
 use shared::error::{Error, FieldError};
 use shared::http::{Json, PathId};
 use shared::keys::{ApiKey, MAX_KEYS, Secret};
+use shared::openapi::IdempotencyHeader;
 use shared::page::Page;
 use shared::tenancy::{CollectionId, KeyId, KeyLimits, Permission, Principal, Role, UserId};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
+use utoipa::ToSchema;
 
 use crate::{State, check_name};
 
-#[derive(Serialize)]
+/// An API key.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Key)]
 pub(crate) struct KeyView {
     id: KeyId,
     name: String,
@@ -25,13 +29,15 @@ pub(crate) struct KeyView {
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     expires_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     last_used_at: Option<OffsetDateTime>,
 }
 
 /// A key that was just made, with its text, which is shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct NewKey {
     #[serde(flatten)]
     view: KeyView,
@@ -39,20 +45,32 @@ pub(crate) struct NewKey {
 }
 
 /// The caller's own keys; those of all users for who manages the tenant.
+#[utoipa::path(
+    get, path = "/keys", tag = "keys", operation_id = "listKeys",
+    summary = "The caller's API keys; all for who manages the tenant",
+    responses((status = 200, description = "All of them, in one page.", body = Page<KeyView>)),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn list(Extract(state): Extract<State>, principal: Principal) -> Result<Json<Page<KeyView>>, Error> {
     let keys = state.keys.list(&principal.tenant).await?;
     let data = keys.into_iter().filter(|key| sees(&principal, key)).map(view).collect();
     Ok(Json(Page { data, next_cursor: None }))
 }
 
-#[derive(Deserialize)]
+/// What an API key is to be.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "importer", "role": "editor" }))]
 pub(crate) struct CreateKey {
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
     #[serde(default = "lowest")]
     role: Role,
+    /// The only collections; all that its maker may read if there are none.
     #[serde(default)]
+    #[schema(value_type = Vec<CollectionId>)]
     collections: BTreeSet<CollectionId>,
+    /// In the future; the key does not end if it is left out.
     #[serde(default, with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
 }
@@ -61,6 +79,15 @@ fn lowest() -> Role {
     Role::Viewer
 }
 
+#[utoipa::path(
+    post, path = "/keys", tag = "keys", operation_id = "createKey",
+    summary = "Make an API key of the caller",
+    description = "Its text is shown this once. It never may more than its maker.",
+    params(IdempotencyHeader),
+    request_body = CreateKey,
+    responses((status = 201, description = "The key.", body = NewKey), (status = 409)),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn create(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -84,6 +111,13 @@ pub(crate) async fn create(
 }
 
 /// Revokes a key: the next request with it is refused.
+#[utoipa::path(
+    delete, path = "/keys/{id}", tag = "keys", operation_id = "revokeKey",
+    summary = "Revoke an API key of the caller; any for who manages the tenant",
+    params(("id" = KeyId, Path)),
+    responses((status = 204, description = "The next request with it is refused.")),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn revoke(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -119,6 +153,10 @@ fn check(body: &CreateKey, principal: &Principal) -> Result<(), Error> {
     }
     if body.expires_at.is_some_and(|end| end <= OffsetDateTime::now_utc()) {
         errors.push(FieldError::new("/expires_at", "must lie in the future"));
+    }
+    // Or it could be entered, but neither written nor read again.
+    if body.expires_at.is_some_and(|end| end.checked_to_offset(UtcOffset::UTC).is_none()) {
+        errors.push(FieldError::new("/expires_at", "must lie before the year 10000"));
     }
     if errors.is_empty() { Ok(()) } else { Err(Error::Invalid(errors)) }
 }

@@ -65,6 +65,30 @@ pub fn router(state: State) -> Router {
         .with_state(state)
 }
 
+/// What the routes are described as.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(
+    profile::read,
+    profile::change,
+    users::list,
+    users::read,
+    users::put,
+    users::remove,
+    keys::list,
+    keys::create,
+    keys::revoke,
+    tenants::read,
+    tenants::put,
+    usage::read,
+    audit::list,
+))]
+struct Described;
+
+/// The description of the routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    <Described as utoipa::OpenApi>::openapi()
+}
+
 /// Refuses a name that is empty or too long.
 fn check_name(name: &str) -> Result<(), shared::error::Error> {
     if name.trim().is_empty() || name.chars().count() > MAX_NAME {

@@ -5,17 +5,21 @@ use shared::door::TenantRecord;
 use shared::error::Error;
 use shared::http::Json;
 use shared::tenancy::{KeyId, Permission, Principal, Role, TenantId, UserId};
+use utoipa::ToSchema;
 
 use crate::users::Membership;
 use crate::{State, check_name};
 
-#[derive(Serialize)]
+/// Who the caller is, and what the caller may do.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Profile {
     id: UserId,
     /// The API key that was used, if one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<KeyId>,
+    #[schema(required)]
     email: Option<String>,
+    #[schema(required)]
     name: Option<String>,
     role: Role,
     permissions: Vec<Permission>,
@@ -23,23 +27,43 @@ pub(crate) struct Profile {
     tenant: Tenant,
 }
 
-#[derive(Serialize)]
+/// The tenant of a caller.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OwnTenant)]
 struct Tenant {
     id: TenantId,
+    #[schema(required)]
     name: Option<String>,
     plan: String,
 }
 
+#[utoipa::path(
+    get, path = "/users/me", tag = "users", operation_id = "getProfile",
+    summary = "Who the caller is, and what the caller may do",
+    responses((status = 200, description = "The profile.", body = Profile), (status = 304)),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn read(Extension(tenant): Extension<TenantRecord>, principal: Principal) -> Json<Profile> {
     profile(tenant, &principal)
 }
 
-#[derive(Deserialize)]
+/// What is to be different of a profile.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ProfileChange, example = json!({ "name": "Ada" }))]
 pub(crate) struct Change {
+    /// It takes the place of the token's.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
 }
 
+#[utoipa::path(
+    patch, path = "/users/me", tag = "users", operation_id = "changeProfile",
+    summary = "Change the caller's name",
+    request_body = Change,
+    responses((status = 200, description = "The profile.", body = Profile)),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
 pub(crate) async fn change(
     Extract(state): Extract<State>,
     Extension(tenant): Extension<TenantRecord>,

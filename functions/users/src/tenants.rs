@@ -7,18 +7,29 @@ use shared::error::Error;
 use shared::http::{Json, PathId};
 use shared::tenancy::{Permission, Principal, TenantId};
 use shared::tenants::Tenant;
+use utoipa::ToSchema;
 
 use crate::State;
 
-#[derive(Serialize)]
+/// A tenant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tenant)]
 pub(crate) struct TenantView {
     id: TenantId,
+    #[schema(required)]
     name: Option<String>,
     plan: String,
     /// Those that hold: the plan's, and what overrides them.
     limits: Limits,
 }
 
+#[utoipa::path(
+    get, path = "/tenants/{id}", tag = "tenants", operation_id = "getTenant",
+    summary = "A tenant with its plan and limits",
+    params(("id" = TenantId, Path)),
+    responses((status = 200, description = "The tenant.", body = TenantView)),
+    extensions(("x-lowest-role" = json!("operator"))),
+)]
 pub(crate) async fn read(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -29,16 +40,28 @@ pub(crate) async fn read(
     Ok(Json(view(&state, id, tenant)))
 }
 
-#[derive(Deserialize)]
+/// What a tenant is to be. What is left out is forgotten.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Acme", "plan": "standard", "limits": { "user_per_minute": 600 } }))]
 pub(crate) struct PutTenant {
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: Option<String>,
+    /// One of the deployment's.
     plan: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "shared::http::object")]
     limits: Overrides,
 }
 
 /// Describes a tenant anew. What is left out is forgotten. It holds from the next request on.
+#[utoipa::path(
+    put, path = "/tenants/{id}", tag = "tenants", operation_id = "putTenant",
+    summary = "Describe a tenant anew",
+    params(("id" = TenantId, Path)),
+    request_body = PutTenant,
+    responses((status = 200, description = "The tenant.", body = TenantView)),
+    extensions(("x-lowest-role" = json!("operator"))),
+)]
 pub(crate) async fn put(
     Extract(state): Extract<State>,
     principal: Principal,

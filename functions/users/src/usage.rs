@@ -7,16 +7,22 @@ use shared::http::{Json, Query};
 use shared::tenancy::{Permission, Principal};
 use shared::usage::Month;
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::State;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct UsageQuery {
+    /// A month in UTC, such as 2026-11; this one if it is left out.
+    #[param(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$")]
     period: Option<String>,
 }
 
-#[derive(Serialize)]
+/// What a tenant used in a month.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Usage)]
 pub(crate) struct UsageView {
     period: String,
     requests: u64,
@@ -29,6 +35,13 @@ pub(crate) struct UsageView {
 }
 
 /// What the tenant used in a month, this one unless another is asked for.
+#[utoipa::path(
+    get, path = "/usage", tag = "usage", operation_id = "getUsage",
+    summary = "What the tenant used in a month",
+    params(UsageQuery),
+    responses((status = 200, description = "The numbers.", body = UsageView)),
+    extensions(("x-lowest-role" = json!("admin"))),
+)]
 pub(crate) async fn read(
     Extract(state): Extract<State>,
     Extension(standings): Extension<Standings>,

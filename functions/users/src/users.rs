@@ -13,41 +13,58 @@ use shared::page::{Limit, Page};
 use shared::tenancy::{CollectionId, Memberships, Permission, Principal, Role, UserId};
 use shared::users::{Decision, Listed, User, Users};
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{State, check_name};
 
-/// The longest e-mail address, in bytes (RFC 5321).
+/// The longest e-mail address, in characters (RFC 5321).
 const MAX_EMAIL: usize = 254;
 
-#[derive(Serialize)]
+/// A user of the tenant.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 pub(crate) struct UserView {
     id: UserId,
+    #[schema(required)]
     email: Option<String>,
+    #[schema(required)]
     name: Option<String>,
     role: Role,
     /// The collections of which the user is a member.
     collections: Vec<Membership>,
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     created_at: Option<OffsetDateTime>,
 }
 
 /// A role in one collection.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Membership {
     pub(crate) id: CollectionId,
     pub(crate) role: Role,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     #[serde(default)]
+    #[param(inline)]
     limit: Limit,
+    /// Where the page begins: `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 
 /// The users of the tenant in the order of their ids.
+#[utoipa::path(
+    get, path = "/users", tag = "users", operation_id = "listUsers",
+    summary = "The users of the tenant",
+    params(ListQuery),
+    responses((status = 200, description = "A page of them, in the order of their ids.", body = Page<UserView>)),
+    extensions(("x-lowest-role" = json!("admin"))),
+)]
 pub(crate) async fn list(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -59,6 +76,13 @@ pub(crate) async fn list(
     Ok(Json(Page { data, next_cursor: page.next_cursor }))
 }
 
+#[utoipa::path(
+    get, path = "/users/{id}", tag = "users", operation_id = "getUser",
+    summary = "A user of the tenant",
+    params(("id" = UserId, Path)),
+    responses((status = 200, description = "The user.", body = UserView)),
+    extensions(("x-lowest-role" = json!("admin"))),
+)]
 pub(crate) async fn read(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -69,17 +93,36 @@ pub(crate) async fn read(
     Ok(Json(view(id, &user)))
 }
 
-#[derive(Deserialize)]
+/// What a user is to be. Name and address stay if they are left out; memberships that are left out end.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "role": "viewer", "collections": [{ "id": "board", "role": "editor" }] }))]
 pub(crate) struct PutUser {
+    #[schema(max_length = 254, pattern = "@")]
     email: Option<String>,
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: Option<String>,
+    /// `operator` cannot be given.
     role: Role,
+    /// Each once; `viewer` or `editor`.
     #[serde(default)]
     collections: Vec<Membership>,
 }
 
 /// Invites a user or changes one. Name and address stay if they are left out; memberships that are left out end.
+#[utoipa::path(
+    put, path = "/users/{id}", tag = "users", operation_id = "putUser",
+    summary = "Invite a user, or change one",
+    description = "Admins manage viewers and editors, owners all.",
+    params(("id" = UserId, Path)),
+    request_body = PutUser,
+    responses(
+        (status = 200, description = "The user was changed.", body = UserView),
+        (status = 201, description = "The user is new.", body = UserView),
+        (status = 409),
+    ),
+    extensions(("x-lowest-role" = json!("admin"))),
+)]
 pub(crate) async fn put(
     Extract(state): Extract<State>,
     Extension(tenant): Extension<TenantRecord>,
@@ -104,6 +147,14 @@ pub(crate) async fn put(
 }
 
 /// Removes a user: the next request with any token or key of theirs is refused.
+#[utoipa::path(
+    delete, path = "/users/{id}", tag = "users", operation_id = "removeUser",
+    summary = "Remove a user",
+    description = "Admins manage viewers and editors, owners all.",
+    params(("id" = UserId, Path)),
+    responses((status = 204, description = "The user is removed."), (status = 409)),
+    extensions(("x-lowest-role" = json!("admin"))),
+)]
 pub(crate) async fn remove(
     Extract(state): Extract<State>,
     principal: Principal,
@@ -129,7 +180,7 @@ fn checked(body: PutUser, tenant: &TenantRecord) -> Result<Decision, Error> {
     if let Some(name) = &body.name {
         check_name(name)?;
     }
-    if body.email.as_ref().is_some_and(|email| email.len() > MAX_EMAIL || !email.contains('@')) {
+    if body.email.as_ref().is_some_and(|email| email.chars().count() > MAX_EMAIL || !email.contains('@')) {
         errors.push(FieldError::new("/email", "must be an e-mail address"));
     }
     if body.role == Role::Operator {

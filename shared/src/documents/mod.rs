@@ -5,5 +5,6 @@ pub mod metadata;
 mod model;
 mod repository;
 
+pub use metadata::MetadataShape;
 pub use model::{Document, ErrorCode, Failure, Metadata, Stage, StageName, Status};
 pub use repository::{Created, DocumentFilter, Documents};

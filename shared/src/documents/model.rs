@@ -1,13 +1,15 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
+use super::MetadataShape;
 use crate::tenancy::{CollectionId, DocumentId, UserId};
 
 /// What a client keeps beside a document.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
 /// A document, as it is stored and as it is shown.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Document {
     /// Sorts by the time of the upload.
     pub id: DocumentId,
@@ -24,16 +26,19 @@ pub struct Document {
     /// Counts the uploads of the document, from 1.
     pub version: u32,
     /// The version that searches use; none until the first is ready.
+    #[schema(required)]
     pub served_version: Option<u32>,
     /// How far it is.
     pub status: Status,
     /// The work done so far.
     pub stages: Vec<Stage>,
     /// Why it failed, if it did.
+    #[schema(required)]
     pub error: Option<Failure>,
     /// The passages of the served version.
     pub chunk_count: u32,
     /// What the client keeps beside it.
+    #[schema(value_type = MetadataShape)]
     pub metadata: Metadata,
     /// When it was first uploaded.
     #[serde(with = "time::serde::rfc3339")]
@@ -46,8 +51,9 @@ pub struct Document {
 }
 
 /// How far a document is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = DocumentStatus)]
 pub enum Status {
     /// Its bytes have not arrived.
     AwaitingUpload,
@@ -81,7 +87,7 @@ impl Status {
 }
 
 /// A piece of the work on a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stage {
     /// Which piece.
     pub name: StageName,
@@ -90,11 +96,12 @@ pub struct Stage {
     pub started_at: OffsetDateTime,
     /// When it ended; none while it runs.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     pub ended_at: Option<OffsetDateTime>,
 }
 
 /// The pieces of the work on a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StageName {
     /// Bytes to text and passages.
@@ -117,7 +124,7 @@ impl StageName {
 }
 
 /// Why a document cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
     /// For programs.
     pub code: ErrorCode,
@@ -126,7 +133,7 @@ pub struct Failure {
 }
 
 /// The kinds of [`Failure`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// No reader for this kind of file.

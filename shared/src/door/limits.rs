@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -59,7 +60,7 @@ impl Subject {
 }
 
 /// The limits that hold for a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Limits {
     user_per_minute: u32,
     tenant_per_hour: u32,
@@ -83,17 +84,21 @@ impl Limits {
 }
 
 /// Limits of one tenant or plan that differ from those below it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LimitOverrides)]
 pub struct Overrides {
     /// Requests of one user in a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10_000_000)]
     pub user_per_minute: Option<u32>,
     /// Requests of the tenant in an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10_000_000)]
     pub tenant_per_hour: Option<u32>,
     /// Requests from one address in a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10_000_000)]
     pub ip_per_minute: Option<u32>,
 }
 
@@ -191,7 +196,7 @@ impl Standing {
 pub struct Standings(Arc<[Standing]>);
 
 /// How one bucket stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LimitStatus {
     /// Whose requests it counts.
     pub name: &'static str,

@@ -1,3 +1,5 @@
+use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -5,8 +7,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Error;
 
@@ -35,7 +38,7 @@ where
             return Err(Error::body_too_large(MAX_JSON));
         }
         let mut parser = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut parser)
+        let Object(value) = serde_path_to_error::deserialize(&mut parser)
             .map_err(|error| Error::field(pointer(error.path()), readable(error.inner())))?;
         parser.end().map_err(|error| Error::field("/", readable(&error)))?;
         Ok(Self(value))
@@ -46,6 +49,33 @@ impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
     }
+}
+
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer).map(Self)
+    }
+}
+
+/// Reads an object. By itself a struct takes its fields from an array as well, in their order.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Members<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+
+    deserializer.deserialize_map(Members(PhantomData))
 }
 
 /// The parameters after the `?`; what does not fit is refused by name.
@@ -63,8 +93,12 @@ where
         // The library's extractor does not say which parameter was wrong, so the pairs become a JSON object of strings,
         // which the types here parse themselves.
         let query = parts.uri.query().unwrap_or_default();
-        let pairs = url::form_urlencoded::parse(query.as_bytes());
-        let object = pairs.map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect();
+        let mut object = serde_json::Map::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if object.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
+                return Err(Error::field(name, "is given twice"));
+            }
+        }
         serde_path_to_error::deserialize(serde_json::Value::Object(object))
             .map(Self)
             .map_err(|error| Error::field(error.path().to_string(), readable(error.inner())))

@@ -1,10 +1,11 @@
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::{Error, FieldError};
 
 /// A problem document (RFC 9457, `application/problem+json`).
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
     /// A URI that names the kind of problem; `about:blank` where the status says it all.
     #[serde(rename = "type")]

@@ -7,16 +7,20 @@ mod list;
 mod pages;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 pub use list::List;
 pub use pages::Pages;
 
 /// One page of a list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Page<T> {
     /// The entries.
     pub data: Vec<T>,
     /// Where the next page begins; `null` at the end.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 
@@ -37,6 +41,15 @@ impl Limit {
 impl Default for Limit {
     fn default() -> Self {
         Self(20)
+    }
+}
+
+impl ToSchema for Limit {}
+
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(100));
+        number.default(Some(20.into())).description(Some("How many entries the page has.")).build().into()
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use words::content_words;
 
@@ -40,8 +41,9 @@ pub struct SearchQuery {
 }
 
 /// How passages are ranked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = SearchMode)]
 pub enum Mode {
     /// By meaning and by words.
     #[default]
@@ -51,7 +53,7 @@ pub enum Mode {
 }
 
 /// A passage that was found.
-#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize, ToSchema)]
 pub struct Passage {
     /// Names the passage.
     pub chunk_id: String,
@@ -62,8 +64,10 @@ pub struct Passage {
     /// That document's collection.
     pub collection: CollectionId,
     /// The page it begins on, where there are pages.
+    #[schema(required)]
     pub page: Option<u32>,
     /// The headings above it.
+    #[schema(required)]
     pub heading: Option<String>,
     /// Where it stands in the document's text.
     pub span: Span,
@@ -74,7 +78,7 @@ pub struct Passage {
 }
 
 /// A range of characters (Unicode scalar values) of a document's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
 pub struct Span {
     /// The first.
     pub start: u32,

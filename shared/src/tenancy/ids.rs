@@ -4,16 +4,28 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// An identifier that breaks the rules of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidId(&'static str);
 
+const MADE_RULE: &str = "must be a ULID: 26 characters of Crockford's base 32";
+/// The first character holds three bits only.
+const MADE_PATTERN: &str = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$";
+
+/// How an identifier is described.
+fn text(rule: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(rule))
+}
+
 /// Defines an identifier that a client or an identity provider chose: checked once, when it is made, so that no
 /// identifier can hold the `#`, `/`, `{` or `}` that storage keys, object paths and hash tags are built with.
 macro_rules! chosen_id {
-    ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr, $rule:literal) => {
+    ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr, $pattern:literal, $rule:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -58,6 +70,14 @@ macro_rules! chosen_id {
                 f.write_str(&self.0)
             }
         }
+
+        impl ToSchema for $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text($rule).min_length(Some(1)).max_length(Some($max)).pattern(Some($pattern)).build().into()
+            }
+        }
     };
 }
 
@@ -89,7 +109,7 @@ macro_rules! made_id {
                 match Ulid::from_string(text) {
                     // The parser takes lower case too; one spelling only, or one resource had two keys.
                     Ok(id) if id.to_string() == text => Ok(Self(id)),
-                    _ => Err(InvalidId("must be a ULID: 26 characters of Crockford's base 32")),
+                    _ => Err(InvalidId(MADE_RULE)),
                 }
             }
         }
@@ -113,6 +133,14 @@ macro_rules! made_id {
                 self.0.fmt(f)
             }
         }
+
+        impl ToSchema for $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text(MADE_RULE).min_length(Some(26)).max_length(Some(26)).pattern(Some(MADE_PATTERN)).build().into()
+            }
+        }
     };
 }
 
@@ -121,6 +149,7 @@ chosen_id!(
     TenantId,
     64,
     |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'),
+    "^[A-Za-z0-9_-]{1,64}$",
     "must be 1 to 64 letters, digits, '-' or '_'"
 );
 
@@ -129,6 +158,7 @@ chosen_id!(
     UserId,
     128,
     |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@' | b'|' | b':' | b'+' | b'='),
+    "^[A-Za-z0-9_.@|:+=-]{1,128}$",
     "must be 1 to 128 letters, digits or characters of '-_.@|:+='"
 );
 
@@ -137,6 +167,7 @@ chosen_id!(
     CollectionId,
     64,
     |b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'),
+    "^[a-z0-9_-]{1,64}$",
     "must be 1 to 64 lower-case letters, digits, '-' or '_'"
 );
 

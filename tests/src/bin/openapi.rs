@@ -1,0 +1,5 @@
+//! Writes the description of the API: `make openapi`.
+
+fn main() {
+    tests::description::write();
+}
