@@ -60,6 +60,7 @@ async fn a_key_never_has_more_rights_than_who_made_it_has_now() {
     robot.upload_with("b.md", b"# B", &[("collection", "board")]).await.expect(202);
     robot.upload_with("b.md", b"# B", &[]).await.expect(403);
     robot.post("/keys", json!({ "name": "child" })).await.expect(409);
+    robot.patch("/users/me", json!({ "name": "Robot" })).await.expect(409);
     app.stop().await;
 }
 

@@ -1,38 +1,26 @@
 use axum::extract::State as Extract;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shared::error::Error;
 use shared::http::{Json, PathId, Query};
-use shared::page::{Limit, Page};
+use shared::page::{Page, PageQuery};
 use shared::tenancy::{ConversationId, Principal};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::State;
 use crate::conversations::{Conversation, Message};
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListQuery {
-    #[serde(default)]
-    #[param(inline)]
-    limit: Limit,
-    /// Where the page begins: `next_cursor` of the page before.
-    #[param(pattern = "^[A-Za-z0-9_-]+$")]
-    cursor: Option<String>,
-}
-
 #[utoipa::path(
     get, path = "/conversations", tag = "conversations", operation_id = "listConversations",
     summary = "The caller's conversations, newest first",
-    params(ListQuery),
+    params(PageQuery),
     responses((status = 200, description = "A page of them.", body = Page<Conversation>)),
     extensions(("x-lowest-role" = json!("viewer"))),
 )]
 pub(crate) async fn list(
     Extract(state): Extract<State>,
     principal: Principal,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<Conversation>>, Error> {
     Ok(Json(state.conversations.list(&principal, query.limit, query.cursor.as_deref()).await?))
 }
@@ -52,7 +40,7 @@ pub(crate) struct WithMessages {
 #[utoipa::path(
     get, path = "/conversations/{id}", tag = "conversations", operation_id = "getConversation",
     summary = "A conversation of the caller, oldest message first",
-    params(("id" = ConversationId, Path), ListQuery),
+    params(("id" = ConversationId, Path), PageQuery),
     responses((status = 200, description = "The conversation.", body = WithMessages)),
     extensions(("x-lowest-role" = json!("viewer"))),
 )]
@@ -60,7 +48,7 @@ pub(crate) async fn read(
     Extract(state): Extract<State>,
     principal: Principal,
     PathId(id): PathId<ConversationId>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<WithMessages>, Error> {
     let conversation = state.conversations.get(&principal, id).await?;
     let page = state.conversations.messages(&principal, id, query.limit, query.cursor.as_deref()).await?;

@@ -9,7 +9,7 @@ use shared::documents::{Document, DocumentFilter, Metadata, MetadataShape, Statu
 use shared::door::TenantRecord;
 use shared::error::Error;
 use shared::http::{Json, PathId, Query};
-use shared::page::{Limit, Page};
+use shared::page::{Limit, Page, PageQuery};
 use shared::retrieval::Span;
 use shared::tenancy::{CollectionId, DocumentId, Permission, Principal};
 use time::OffsetDateTime;
@@ -75,18 +75,6 @@ pub(crate) async fn read(
     Ok(Json(visible(&state, &principal, id).await?))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ChunksQuery {
-    #[serde(default)]
-    #[param(inline)]
-    limit: Limit,
-    /// Where the page begins: `next_cursor` of the page before.
-    #[param(pattern = "^[A-Za-z0-9_-]+$")]
-    cursor: Option<String>,
-}
-
 /// A passage of a document.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Chunk)]
@@ -109,7 +97,7 @@ pub(crate) struct ChunkView {
 #[utoipa::path(
     get, path = "/documents/{id}/chunks", tag = "documents", operation_id = "listChunks",
     summary = "The passages of a document in order",
-    params(("id" = DocumentId, Path), ChunksQuery),
+    params(("id" = DocumentId, Path), PageQuery),
     responses((status = 200, description = "A page of them.", body = Page<ChunkView>), (status = 304)),
     extensions(("x-lowest-role" = json!("viewer"))),
 )]
@@ -117,7 +105,7 @@ pub(crate) async fn chunks(
     Extract(state): Extract<State>,
     principal: Principal,
     PathId(id): PathId<DocumentId>,
-    Query(query): Query<ChunksQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<ChunkView>>, Error> {
     let document = visible(&state, &principal, id).await?;
     let Some(version) = document.served_version else {

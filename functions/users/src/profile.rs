@@ -61,7 +61,7 @@ pub(crate) struct Change {
     patch, path = "/users/me", tag = "users", operation_id = "changeProfile",
     summary = "Change the caller's name",
     request_body = Change,
-    responses((status = 200, description = "The profile.", body = Profile)),
+    responses((status = 200, description = "The profile.", body = Profile), (status = 409)),
     extensions(("x-lowest-role" = json!("viewer"))),
 )]
 pub(crate) async fn change(
@@ -70,6 +70,10 @@ pub(crate) async fn change(
     mut principal: Principal,
     Json(change): Json<Change>,
 ) -> Result<Json<Profile>, Error> {
+    // A key may be in other hands than its maker's.
+    if principal.key.is_some() {
+        return Err(Error::Conflict("An API key cannot rename its maker; ask as the user."));
+    }
     check_name(&change.name)?;
     principal.name = state.users.rename(&principal.tenant, &principal.user, &change.name).await?.name;
     Ok(profile(tenant, &principal))

@@ -9,11 +9,11 @@ use shared::audit::{Action, Entry};
 use shared::door::TenantRecord;
 use shared::error::{Error, FieldError};
 use shared::http::{Json, PathId, Query};
-use shared::page::{Limit, Page};
+use shared::page::{Page, PageQuery};
 use shared::tenancy::{CollectionId, Memberships, Permission, Principal, Role, UserId};
 use shared::users::{Decision, Listed, User, Users};
 use time::OffsetDateTime;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{State, check_name};
 
@@ -45,30 +45,18 @@ pub(crate) struct Membership {
     pub(crate) role: Role,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListQuery {
-    #[serde(default)]
-    #[param(inline)]
-    limit: Limit,
-    /// Where the page begins: `next_cursor` of the page before.
-    #[param(pattern = "^[A-Za-z0-9_-]+$")]
-    cursor: Option<String>,
-}
-
 /// The users of the tenant in the order of their ids.
 #[utoipa::path(
     get, path = "/users", tag = "users", operation_id = "listUsers",
     summary = "The users of the tenant",
-    params(ListQuery),
+    params(PageQuery),
     responses((status = 200, description = "A page of them, in the order of their ids.", body = Page<UserView>)),
     extensions(("x-lowest-role" = json!("admin"))),
 )]
 pub(crate) async fn list(
     Extract(state): Extract<State>,
     principal: Principal,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<UserView>>, Error> {
     principal.require(Permission::Manage)?;
     let page = state.pages.read(&Users::list(&principal.tenant), query.limit, query.cursor.as_deref()).await?;

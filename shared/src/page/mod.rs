@@ -9,7 +9,7 @@ mod pages;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 pub use list::List;
 pub use pages::Pages;
@@ -22,6 +22,20 @@ pub struct Page<T> {
     /// Where the next page begins; `null` at the end.
     #[schema(required)]
     pub next_cursor: Option<String>,
+}
+
+/// Which page of a list is asked for.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// How many entries.
+    #[serde(default)]
+    #[param(inline)]
+    pub limit: Limit,
+    /// Where the page begins: `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
+    pub cursor: Option<String>,
 }
 
 /// How many entries a page has: 1 to 100, 20 unless asked for otherwise.
