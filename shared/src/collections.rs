@@ -14,6 +14,7 @@ use crate::documents::Documents;
 use crate::error::Error;
 use crate::tables::{self, Key, text};
 use crate::tenancy::{Access, CollectionId, TenantId};
+use crate::users::Users;
 
 /// How many collections a tenant may have: a search asks each of them.
 pub const MAX_COLLECTIONS: usize = 50;
@@ -54,22 +55,27 @@ impl Collections {
 
     /// All collections of the tenant in the order of their ids. The default one needs no item to exist.
     pub async fn list(&self, tenant: &TenantId) -> Result<Vec<Collection>, Error> {
+        Ok(self.read(tenant).await?.0)
+    }
+
+    /// The collections, and whether there were others, of which something may be left.
+    async fn read(&self, tenant: &TenantId) -> Result<(Vec<Collection>, bool), Error> {
         let items = self.dynamodb.all(tables::partition(tenant), tables::COLLECTION).await?;
         let stored: Vec<Stored> = serde_dynamo::aws_sdk_dynamodb_1::from_items(items)?;
-        let live = stored.into_iter().filter(|stored| stored.deleted_at.is_none());
-        let mut collections: Vec<Collection> = live.map(|stored| stored.collection).collect();
+        let (live, deleted): (Vec<_>, Vec<_>) = stored.into_iter().partition(Stored::is_live);
+        let mut collections: Vec<Collection> = live.into_iter().map(|stored| stored.collection).collect();
         let default = CollectionId::default_collection();
         if collections.iter().all(|collection| collection.id != default) {
             collections.push(Collection { name: default.to_string(), id: default, access: Access::Tenant });
             collections.sort_by(|a, b| a.id.cmp(&b.id));
         }
-        Ok(collections)
+        Ok((collections, !deleted.is_empty()))
     }
 
-    /// Who may read each collection.
-    pub async fn access(&self, tenant: &TenantId) -> Result<BTreeMap<CollectionId, Access>, Error> {
-        let collections = self.list(tenant).await?;
-        Ok(collections.into_iter().map(|collection| (collection.id, collection.access)).collect())
+    /// Who may read each collection, and whether there were others, of which documents may be left.
+    pub async fn access(&self, tenant: &TenantId) -> Result<(BTreeMap<CollectionId, Access>, bool), Error> {
+        let (collections, others) = self.read(tenant).await?;
+        Ok((collections.into_iter().map(|collection| (collection.id, collection.access)).collect(), others))
     }
 
     /// Whether the tenant has the collection, by the latest state.
@@ -77,12 +83,12 @@ impl Collections {
         Ok(*id == CollectionId::default_collection() || self.find(tenant, id).await?.is_some_and(|it| it.is_live()))
     }
 
-    /// Makes a collection, or describes it anew. Not while documents are left of one by this id that was deleted.
+    /// Makes a collection, or describes it anew. Not while documents or members are left of one by this id that was deleted.
     pub async fn put(&self, tenant: &TenantId, collection: &Collection, entry: &audit::Entry) -> Result<(), Error> {
-        const LEFT: Error = Error::Conflict("Documents are left of a collection by this id; try again in a while.");
+        const LEFT: Error = Error::Conflict("Something is left of a collection by this id; try again in a while.");
         let deleted = self.find(tenant, &collection.id).await?.and_then(|stored| stored.deleted_at);
         if let Some(deleted_at) = deleted
-            && self.has_documents(tenant, &collection.id).await?
+            && self.has_left(tenant, &collection.id).await?
         {
             // The stream brings the mark to `changes` once more, in case it was worked off too early.
             self.mark_deleted(tenant, &collection.id, deleted_at + Duration::nanoseconds(1)).await?;
@@ -134,9 +140,11 @@ impl Collections {
         Ok(())
     }
 
-    /// Whether any document of the tenant is in the collection, by the latest state.
-    async fn has_documents(&self, tenant: &TenantId, id: &CollectionId) -> Result<bool, Error> {
-        Ok(!Documents::new(&self.dynamodb).ids_in(tenant, id, 1).await?.is_empty())
+    /// Whether any document of the tenant is in the collection, or anybody a member of it, by the latest state.
+    async fn has_left(&self, tenant: &TenantId, id: &CollectionId) -> Result<bool, Error> {
+        let (documents, users) = (Documents::new(&self.dynamodb), Users::new(&self.dynamodb));
+        let (documents, members) = futures::try_join!(documents.ids_in(tenant, id, 1), users.members(tenant, id))?;
+        Ok(!documents.is_empty() || !members.is_empty())
     }
 
     /// How many documents the collection has.

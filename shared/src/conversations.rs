@@ -1,5 +1,7 @@
 //! Conversations, as far as more than chat has to do with them.
 
+use time::OffsetDateTime;
+
 use crate::clients::DynamoDb;
 use crate::error::Error;
 use crate::tables::{self, Key};
@@ -17,12 +19,15 @@ impl Conversations {
         Self { dynamodb: dynamodb.clone() }
     }
 
-    /// Removes all conversations of a user or of an API key.
-    pub async fn purge(&self, tenant: &TenantId, subject: Subject<'_>) -> Result<(), Error> {
+    /// Removes the conversations of a user or of an API key that began before a time.
+    pub async fn purge(&self, tenant: &TenantId, subject: Subject<'_>, before: OffsetDateTime) -> Result<(), Error> {
         let partition = tables::conversations_partition(tenant, subject);
         for item in self.dynamodb.all(partition, tables::CONVERSATION).await? {
             let id = item.get("id").and_then(|id| id.as_s().ok()).and_then(|id| id.parse().ok());
-            self.remove(tenant, subject, id.ok_or_else(|| Error::internal("a conversation without an id"))?).await?;
+            let id: ConversationId = id.ok_or_else(|| Error::internal("a conversation without an id"))?;
+            if before > id.made_at() {
+                self.remove(tenant, subject, id).await?;
+            }
         }
         Ok(())
     }

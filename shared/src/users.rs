@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem, Update, builders::UpdateBuilder};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -40,6 +40,9 @@ pub struct User {
     /// When the user first appeared or was invited.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
+    /// When an admin last invited the user: keys from before a removal stay revoked.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub invited_at: Option<OffsetDateTime>,
     /// When the user was removed.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub removed_at: Option<OffsetDateTime>,
@@ -59,7 +62,7 @@ pub struct Listed {
 }
 
 /// What an admin decides about a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// The role.
     pub role: Role,
@@ -181,6 +184,9 @@ impl Users {
         if let Some(email) = &decision.email {
             assignments.push("email = :email");
             update = update.expression_attribute_values(":email", text(email));
+        }
+        if was.is_none() {
+            assignments.push("invited_at = :now");
         }
         let expression = format!("SET {} REMOVE removed_at ADD version :one", assignments.join(", "));
         let update = unchanged(update, known).update_expression(expression);

@@ -16,12 +16,12 @@ use tokio::task::JoinSet;
 
 use crate::flow::DUCKS;
 
-const INSTANCE: &str = env!("CARGO_BIN_EXE_instance");
+pub(crate) const INSTANCE: &str = env!("CARGO_BIN_EXE_instance");
 /// How long the epochs are trusted, and so how long a write waits for a cache that stalls: less than the default, so that
 /// a test sees many such waits.
-const TRUST: (&str, &str) = ("DOOR_TRUST_MS", "700");
+pub(crate) const TRUST: (&str, &str) = ("DOOR_TRUST_MS", "700");
 /// How long a cache that failed is left alone: shorter than that, so that it is asked again while it is trusted.
-const REST: (&str, &str) = ("REDIS_BREAKER_REST_MS", "100");
+pub(crate) const REST: (&str, &str) = ("REDIS_BREAKER_REST_MS", "100");
 /// How many tasks there are; every other one also writes.
 const TASKS: usize = 16;
 /// How many documents there are, each with one writer.
@@ -166,11 +166,11 @@ fn a_read_must_show_the_last_acknowledged_write_or_one_that_had_begun() {
 }
 
 /// The generator xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled", 2016).
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// Generators of one seed that are as good as independent.
-    fn new(seed: u64, number: usize) -> Self {
+    pub(crate) fn new(seed: u64, number: usize) -> Self {
         let mut random = Self((seed ^ (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)).max(1));
         random.next();
         random.next();
@@ -178,7 +178,7 @@ impl Random {
     }
 
     /// The seed in `CONSISTENCY_SEED`, or a new one.
-    fn seed() -> u64 {
+    pub(crate) fn seed() -> u64 {
         let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
         let seed = std::env::var("CONSISTENCY_SEED").ok().map_or_else(now, |seed| seed.parse().unwrap());
         println!("CONSISTENCY_SEED={seed}");
@@ -193,7 +193,7 @@ impl Random {
     }
 
     /// A number below this.
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
@@ -469,10 +469,16 @@ const HARMS: [Harm; 8] = [
     Harm::Lose(400),
 ];
 
-/// Does each harm twice, in any order, with pauses in which everything works.
-async fn chaos(mut redis: RedisProcess, mut way: Proxy, mut random: Random, begun: Instant) -> Vec<String> {
+/// Does each harm so often, in any order, with pauses in which everything works.
+pub(crate) async fn chaos(
+    mut redis: RedisProcess,
+    mut way: Proxy,
+    mut random: Random,
+    begun: Instant,
+    times: usize,
+) -> Vec<String> {
     let mut log = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..times {
         let mut harms = HARMS;
         random.shuffle(&mut harms);
         for harm in harms {
@@ -506,7 +512,7 @@ async fn no_read_that_began_after_a_write_was_acknowledged_shows_the_state_befor
     let mut scene = Scene::begin(&way.url()).await;
     let instances = [scene.join(&way.url()).await, scene.join(&way.url()).await];
     let (scene, begun) = scene.play(Duration::from_secs(25));
-    let harm = tokio::spawn(chaos(redis, way, Random::new(seed, TASKS), begun));
+    let harm = tokio::spawn(chaos(redis, way, Random::new(seed, TASKS), begun, 2));
     let mut tasks = JoinSet::new();
     for number in 0..TASKS {
         let (scene, random) = (Arc::clone(&scene), Random::new(seed, number));

@@ -24,6 +24,7 @@ mod sse;
 mod user;
 
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
+use reqwest::redirect::Policy;
 use shared::config::Variables;
 use shared::tenancy::Role;
 use tempfile::TempDir;
@@ -85,7 +86,9 @@ impl TestApp {
             workers: true,
         };
         let running = local::start(&settings).await.expect("the installation starts");
-        Self { running, http: reqwest::Client::new(), folder, variables }
+        // A redirection is an answer, too.
+        let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
+        Self { running, http, folder, variables }
     }
 
     /// Stops everything and starts it again over the same folder.

@@ -35,6 +35,8 @@ struct Traffic {
     to_client: Duration,
     /// Nothing passes on connections with a lower number.
     silent_below: usize,
+    /// What the target does not get, and how often it still does.
+    lost: Option<(String, usize)>,
 }
 
 #[derive(Clone, Copy)]
@@ -78,6 +80,16 @@ impl Proxy {
     pub fn blackhole_existing(&self) {
         let mut traffic = self.traffic.lock().unwrap();
         traffic.silent_below = traffic.sent.len();
+    }
+
+    /// From now on connections end where a client sends this text, but for the first so many times.
+    pub fn lose_after(&self, times: usize, text: &str) {
+        self.traffic.lock().unwrap().lost = Some((text.to_owned(), times));
+    }
+
+    /// Lets everything pass again.
+    pub fn lose_nothing(&self) {
+        self.traffic.lock().unwrap().lost = None;
     }
 
     /// Resets all connections that stand. New ones work.
@@ -170,7 +182,8 @@ async fn pipe(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way: Way, number: u
     let read = async move {
         let mut chunk = vec![0; CHUNK];
         while let Ok(length @ 1..) = from.read(&mut chunk).await {
-            let due = Instant::now() + traffic.lock().unwrap().note(way, number, &chunk[..length]);
+            let Some(delay) = traffic.lock().unwrap().note(way, number, &chunk[..length]) else { return };
+            let due = Instant::now() + delay;
             if queue.send((due, chunk[..length].to_vec())).is_err() {
                 return;
             }
@@ -193,16 +206,21 @@ async fn pipe(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way: Way, number: u
 }
 
 impl Traffic {
-    /// Counts a chunk and says how long it is held back.
-    fn note(&mut self, way: Way, number: usize, chunk: &[u8]) -> Duration {
+    /// Counts a chunk and says how long it is held back; nothing if it is lost.
+    fn note(&mut self, way: Way, number: usize, chunk: &[u8]) -> Option<Duration> {
         match way {
             Way::ToTarget => {
                 self.sent[number].extend_from_slice(chunk);
-                self.to_target
+                if let Some((text, left)) = &mut self.lost
+                    && chunk.windows(text.len()).any(|window| window == text.as_bytes())
+                {
+                    *left = left.checked_sub(1)?;
+                }
+                Some(self.to_target)
             }
             Way::ToClient => {
                 self.received += chunk.len();
-                self.to_client
+                Some(self.to_client)
             }
         }
     }

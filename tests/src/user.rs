@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 /// The longest that a document of a test may take.
@@ -57,17 +57,22 @@ impl<'a> User<'a> {
 
     /// Sends a request as it is.
     pub async fn send(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Response {
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        let mut request = self.request(method, path);
         if !kind.is_empty() {
             request = request.header("content-type", kind).body(body);
         }
+        request.send().await.expect("the server answers")
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
-        request.send().await.expect("the server answers")
+        request
     }
 
     /// Sends a request with a JSON body, or without a body for `null`.
@@ -85,6 +90,12 @@ impl<'a> User<'a> {
     /// `POST`.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, &body).await
+    }
+
+    /// `POST` to a server that may die meanwhile: no answer then.
+    pub async fn try_post(&self, path: &str, body: Value) -> Option<Answer> {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        Some(read(request.body(body.to_string()).send().await.ok()?).await)
     }
 
     /// `PUT`.

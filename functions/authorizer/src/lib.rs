@@ -9,8 +9,6 @@ mod stage;
 mod usage;
 
 use aws_lambda_events::apigw::ApiGatewayCustomAuthorizerRequestTypeRequest as Request;
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use shared::auth::{Authenticator, Identity};
 use shared::door::Plans;
 use shared::error::Error;
@@ -72,18 +70,10 @@ async fn answer(state: &State, event: &Request) -> Result<Answer, Refusal> {
 async fn identity(state: &State, event: &Request) -> Result<Identity, Refusal> {
     // The plain headers name only the last of several values.
     let headers = if event.multi_value_headers.is_empty() { &event.headers } else { &event.multi_value_headers };
-    if is_ambiguous(headers) {
-        return Err(Refusal::Unauthorized("there are several Authorization headers"));
-    }
     state.authenticator.authenticate(headers).await.map_err(|error| match error {
         Error::Unauthenticated(reason) => Refusal::Unauthorized(reason),
         error => Refusal::Unverified(error),
     })
-}
-
-/// Whether API Gateway and we might look at different ones.
-fn is_ambiguous(headers: &HeaderMap) -> bool {
-    headers.get_all(AUTHORIZATION).iter().count() > 1
 }
 
 /// The key that counts the request towards the plan of its tenant. API Gateway's counts are a coarse second line behind
@@ -115,18 +105,5 @@ mod tests {
             Refusal::Unverified(Error::unavailable("the issuer's keys are not known")).to_string(),
             "Unauthorized"
         );
-    }
-
-    #[test]
-    fn headers_are_ambiguous_whatever_their_case() {
-        let event = |headers: &str, multi: &str| -> Request {
-            let text = format!(r#"{{"headers":{headers},"multiValueHeaders":{multi},"requestContext":{{}}}}"#);
-            serde_json::from_str(&text).unwrap()
-        };
-        let two =
-            event(r#"{"Authorization":"a","authorization":"b"}"#, r#"{"AUTHORIZATION":["a"],"authorization":["b"]}"#);
-        assert!(is_ambiguous(&two.headers) && is_ambiguous(&two.multi_value_headers));
-        assert!(is_ambiguous(&event("null", r#"{"Authorization":["a","a"]}"#).multi_value_headers));
-        assert!(!is_ambiguous(&event("null", r#"{"Authorization":["a"],"Accept":["b","c"]}"#).multi_value_headers));
     }
 }

@@ -9,6 +9,7 @@ use shared::error::Error;
 use shared::tables::Kind;
 use shared::tenancy::{CollectionId, DocumentId, Subject, TenantId, UserId};
 use shared::usage::{Delta, Month, Stock, Used};
+use time::OffsetDateTime;
 
 use crate::State;
 use crate::change::{Change, Malformed};
@@ -38,12 +39,20 @@ pub(crate) async fn follow_up(state: &State, change: &Change) -> Result<(), Faul
             }
         }
         Kind::Message => count_message(state, change).await?,
-        Kind::Collection(id) if was_just(change, |item| item.deleted_at)? => {
-            purge_collection(state, tenant, id).await?;
+        Kind::Collection(id) => {
+            if was_just(change, |item| item.deleted_at)?.is_some() {
+                purge_collection(state, tenant, id).await?;
+            }
         }
-        Kind::User(id) if was_just(change, |item| item.removed_at)? => purge_user(state, tenant, id).await?,
-        Kind::ApiKey(id) if change.is_removal() => state.conversations.purge(tenant, Subject::Key(*id)).await?,
-        Kind::Tenant | Kind::User(_) | Kind::ApiKey(_) | Kind::Collection(_) => {}
+        Kind::User(id) => {
+            if let Some(removed_at) = was_just(change, |item| item.removed_at)? {
+                purge_user(state, tenant, id, removed_at).await?;
+            }
+        }
+        Kind::ApiKey(id) if change.is_removal() => {
+            state.conversations.purge(tenant, Subject::Key(*id), OffsetDateTime::now_utc()).await?;
+        }
+        Kind::Tenant | Kind::ApiKey(_) => {}
     }
     Ok(())
 }
@@ -52,14 +61,17 @@ pub(crate) async fn follow_up(state: &State, change: &Change) -> Result<(), Faul
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Marks {
-    deleted_at: Option<String>,
-    removed_at: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    deleted_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    removed_at: Option<OffsetDateTime>,
 }
 
-fn was_just(change: &Change, mark: fn(Marks) -> Option<String>) -> Result<bool, Malformed> {
+/// The mark, if the change left it.
+fn was_just(change: &Change, mark: fn(Marks) -> Option<OffsetDateTime>) -> Result<Option<OffsetDateTime>, Malformed> {
     let (before, after): (Marks, Marks) = change.sides()?;
-    let after = mark(after);
-    Ok(after.is_some() && after != mark(before))
+    let (before, after) = (mark(before), mark(after));
+    Ok(after.filter(|_| after != before))
 }
 
 async fn count_document(state: &State, change: &Change) -> Result<(), Fault> {
@@ -116,6 +128,12 @@ async fn purge_document(state: &State, change: &Change, id: DocumentId) -> Resul
 /// Removes the documents of a collection that was deleted, each of which leaves a record of its own, and its members.
 async fn purge_collection(state: &State, tenant: &TenantId, id: &CollectionId) -> Result<(), Error> {
     let documents = state.documents.ids_in(tenant, id, usize::MAX).await?;
+    let members = state.users.members(tenant, id).await?;
+    // Looked for last: another that was made by this id since is not to lose what it has. There was nothing left of this
+    // one when it was made.
+    if state.collections.exists(tenant, id).await? {
+        return Ok(());
+    }
     tracing::info!(%tenant, collection = %id, documents = documents.len(), "purging a collection");
     let remove = |document| async move {
         match state.documents.find(tenant, document).await? {
@@ -124,16 +142,17 @@ async fn purge_collection(state: &State, tenant: &TenantId, id: &CollectionId) -
         }
     };
     stream::iter(documents).map(remove).buffer_unordered(SIDE_BY_SIDE).try_collect::<()>().await?;
-    for user in state.users.members(tenant, id).await? {
+    for user in members {
         state.users.leave(tenant, &user, id).await?;
     }
     Ok(())
 }
 
-/// Removes the keys and conversations of a user who was removed.
-async fn purge_user(state: &State, tenant: &TenantId, id: &UserId) -> Result<(), Error> {
-    for key in state.keys.list(tenant).await?.into_iter().filter(|key| key.created_by == *id) {
-        state.keys.revoke(tenant, &key, None).await?;
+/// Removes the keys and conversations that a user had when the user was removed, and none from after a new invitation.
+async fn purge_user(state: &State, tenant: &TenantId, id: &UserId, removed_at: OffsetDateTime) -> Result<(), Error> {
+    let keys = state.keys.list(tenant).await?;
+    for key in keys.iter().filter(|key| key.created_by == *id && key.created_at < removed_at) {
+        state.keys.revoke(tenant, key, None).await?;
     }
-    state.conversations.purge(tenant, Subject::User(id)).await
+    state.conversations.purge(tenant, Subject::User(id), removed_at).await
 }

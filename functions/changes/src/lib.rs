@@ -14,6 +14,7 @@ use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse
 use futures::future::join_all;
 use shared::chunks::Chunks;
 use shared::clients::{Blobs, CacheError, DynamoDb};
+use shared::collections::Collections;
 use shared::conversations::Conversations;
 use shared::documents::Documents;
 use shared::door::{Epochs, Scope};
@@ -29,6 +30,7 @@ use crate::stale::Stale;
 #[derive(Clone)]
 pub struct State {
     epochs: Epochs,
+    collections: Collections,
     documents: Documents,
     chunks: Chunks,
     blobs: Blobs,
@@ -43,6 +45,7 @@ impl State {
     pub fn new(epochs: Epochs, dynamodb: &DynamoDb, blobs: Blobs) -> Self {
         Self {
             epochs,
+            collections: Collections::new(dynamodb),
             documents: Documents::new(dynamodb),
             chunks: Chunks::new(dynamodb),
             blobs,

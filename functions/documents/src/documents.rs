@@ -52,7 +52,8 @@ pub(crate) async fn list(
     if query.collection.as_ref().is_some_and(|id| !principal.reads(id)) {
         return Ok(Json(Page { data: Vec::new(), next_cursor: None }));
     }
-    let all = query.collection.is_some() || principal.reads_all(&tenant.collections);
+    // Documents are left for a while of a collection that was deleted, whoever could read it.
+    let all = query.collection.is_some() || (!tenant.had_others && principal.reads_all(&tenant.collections));
     let within = (!all).then(|| principal.collections.keys().cloned().collect());
     let filter = DocumentFilter { collection: query.collection, status: query.status, within };
     let list = filter.list(&principal.tenant);

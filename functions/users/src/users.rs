@@ -137,7 +137,9 @@ pub(crate) async fn put(
     let present = known.as_ref().filter(|user| !user.is_removed());
     manages(&principal, present.map_or(Role::Viewer, User::role))?;
     manages(&principal, decision.role)?;
-    let entry = Entry::new(&principal, Action::PutUser, &id, json!(decision));
+    // Without the address and the name, which a trail would keep after the user is gone.
+    let detail = json!({ "role": decision.role, "collections": decision.collections });
+    let entry = Entry::new(&principal, Action::PutUser, &id, detail);
     let status = if present.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     state.users.put(&principal.tenant, &id, known.as_ref(), &decision, &entry).await?;
     let user = state.users.get(&principal.tenant, &id).await?;

@@ -11,7 +11,7 @@ use crate::auth::{Claims, Credential, Identity};
 use crate::clients::DynamoDb;
 use crate::collections::Collections;
 use crate::error::Error;
-use crate::keys::{self, Keys};
+use crate::keys::{self, ApiKey, Keys};
 use crate::tables::Key;
 use crate::tenancy::{self, Access, CollectionId, KeyLimits, Memberships, Principal, Role, TenantId};
 use crate::users::{self, User, Users};
@@ -31,6 +31,8 @@ pub struct TenantRecord {
     pub limits: Limits,
     /// Its collections, and who may read each.
     pub collections: BTreeMap<CollectionId, Access>,
+    /// Whether there were others, of which documents may be left that are nobody's to see.
+    pub had_others: bool,
     /// Grows with each change; 0 if nothing is stored.
     pub version: u64,
 }
@@ -68,8 +70,8 @@ impl CallerRecord {
     }
 
     /// A key does what its maker may do now, as far as it is not limited.
-    fn of_key(limits: KeyLimits, maker: &User) -> Self {
-        if maker.is_removed() {
+    fn of_key(key: ApiKey, maker: &User) -> Self {
+        if maker.is_removed() || maker.invited_at.is_some_and(|invited| key.created_at < invited) {
             return Self::barred(maker.version);
         }
         Self {
@@ -78,7 +80,7 @@ impl CallerRecord {
             email: maker.email().map(str::to_owned),
             role: Some(maker.role()),
             memberships: maker.collections.clone(),
-            key: Some(limits),
+            key: Some(key.limits),
             version: maker.version,
         }
     }
@@ -103,14 +105,9 @@ impl CallerRecord {
         }
     }
 
-    /// The role that decides, with a key's limit applied; `None` if it is the token's.
-    pub(super) fn own_role(&self) -> Option<Role> {
-        let role = self.role?;
-        Some(self.key.as_ref().map_or(role, |key| role.min(key.role)))
-    }
-
-    /// What, beside the role, decides which answers are the caller's: a hash of the memberships and of what a key is limited
-    /// to; empty if there is nothing. Callers with the same role and the same grants share cached answers.
+    /// What, beside the role in person, decides which answers are the caller's: a hash of the memberships and of what a key
+    /// is limited to; empty if there is nothing. Callers with the same role and the same grants share cached answers. The
+    /// role is not that of a key: an admin's key for viewers reads what is closed, and a viewer's does not.
     pub(super) fn grants(&self) -> String {
         if self.memberships.is_empty() && self.key.is_none() {
             return String::new();
@@ -170,11 +167,12 @@ pub(super) async fn load(
     if needed.mark {
         loaded.mark = Some(epochs::mark(mark.as_ref()));
     }
-    if let Some(collections) = collections {
+    if let Some((collections, had_others)) = collections {
         let stored = tenants::from_item(tenant_item)?;
         let plan = stored.plan.unwrap_or_else(|| plans.standard().to_owned());
         let limits = stored.limits.over(plans.limits(&plan));
-        loaded.tenant = Some(TenantRecord { name: stored.name, plan, limits, collections, version: stored.version });
+        let (name, version) = (stored.name, stored.version);
+        loaded.tenant = Some(TenantRecord { name, plan, limits, collections, had_others, version });
     }
     if needed.caller {
         let user = user.map(users::from_item).transpose()?;
@@ -206,7 +204,7 @@ async fn caller(
                 let noted = Keys::new(dynamodb).used(&identity.tenant, *id, now).await;
                 note(noted, identity, "the use of a key was not noted");
             }
-            Ok(CallerRecord::of_key(api_key.limits, &maker))
+            Ok(CallerRecord::of_key(api_key, &maker))
         }
     }
 }

@@ -190,7 +190,7 @@ impl DoorScript {
             None => call.arg("").arg(0).arg("").arg(""),
             Some(record) => {
                 let grants = if record.barred { BARRED.to_owned() } else { record.grants() };
-                call.arg(json(record)).arg(record.version).arg(record.own_role().map_or("", Role::as_str)).arg(grants)
+                call.arg(json(record)).arg(record.version).arg(record.role.map_or("", Role::as_str)).arg(grants)
             }
         };
         let month = Month::of(OffsetDateTime::now_utc());

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
@@ -93,6 +94,11 @@ macro_rules! made_id {
             #[expect(clippy::new_without_default, reason = "every call gives another value")]
             pub fn new() -> Self {
                 Self(Ulid::generate())
+            }
+
+            /// When it was made.
+            pub fn made_at(self) -> SystemTime {
+                self.0.datetime()
             }
         }
 

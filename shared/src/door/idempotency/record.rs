@@ -99,7 +99,9 @@ impl Records {
         is_same: impl Fn(&[u8]) -> bool,
         now: OffsetDateTime,
     ) -> Result<Begun, Error> {
-        let claim = Claim { place, word: Ulid::generate().to_string(), expires: now + self.config.keep };
+        // In whole seconds, as it is stored.
+        let expires = (now + self.config.keep).replace_nanosecond(0).map_err(Error::internal)?;
+        let claim = Claim { place, word: Ulid::generate().to_string(), expires };
         let mut item = claim.place.clone().attributes();
         item.insert(ASKED.to_owned(), AttributeValue::B(Blob::new(asked)));
         item.insert(CLAIM.to_owned(), text(&claim.word));
