@@ -250,6 +250,32 @@ def check_encryption(stack: Stack) -> Problems:
             yield f"{name} is not encrypted"
 
 
+def check_secret(stack: Stack) -> Problems:
+    """The secret is made by the stack, outlives it, and reaches functions by reference, anew with each edition"""
+    for name, secret in stack.of_type("AWS::SecretsManager::Secret").items():
+        resource = stack.document["Resources"][name]
+        if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
+            yield f"{name} may be lost"
+        generated = secret.get("GenerateSecretString", {})
+        # A comma stands between secrets.
+        if generated.get("PasswordLength", 0) < 32 or generated.get("ExcludePunctuation") is not True:
+            yield f"{name} is {secret}"
+    signing = set()
+    for name, function in stack.functions.items():
+        variables = function["Environment"]["Variables"]
+        if "SIGNING_SECRET" not in variables:
+            continue
+        signing.add(name)
+        if variables["SIGNING_SECRET"] != {"Fn::Sub": "{{resolve:secretsmanager:${SigningSecret}}}"}:
+            yield f"{name} has another secret"
+        if variables.get("SIGNING_SECRET_EDITION") != {"Ref": "SigningSecretEdition"}:
+            yield f"{name} keeps the old secret when it is replaced"
+    # Those whose `main` asks for it do not start without.
+    asking = {main.parts[-3] for main in (ROOT / "functions").glob("*/src/main.rs") if ".signer()" in main.read_text()}
+    if signing != asking:
+        yield f"{sorted(asking)} sign, and {sorted(signing)} have the secret"
+
+
 def check_queue(stack: Stack) -> Problems:
     """Messages stay hidden for six timeouts of `ingest`, and it knows which attempt is the last"""
     worker, queue = stack.functions["ingest"], stack.of_type("AWS::SQS::Queue")["IngestQueue"]
@@ -335,6 +361,7 @@ CHECKS = [
     check_roles,
     check_vector_search,
     check_encryption,
+    check_secret,
     check_queue,
     check_stream,
     check_gateway_errors,

@@ -11,12 +11,14 @@ const RANDOM: usize = 32;
 
 /// The text of the secret in a file, made at first use.
 pub(crate) fn text(path: &Path) -> io::Result<String> {
-    let bytes = kept(path, || {
-        let mut random = [0; RANDOM];
-        rand::fill(&mut random).map_err(io::Error::other)?;
-        Ok(hex::encode(random).into_bytes())
-    })?;
+    let bytes = kept(path, || Ok(random()?.into_bytes()))?;
     String::from_utf8(bytes).map_err(io::Error::other)
+}
+
+fn random() -> io::Result<String> {
+    let mut bytes = [0; RANDOM];
+    rand::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(hex::encode(bytes))
 }
 
 /// What is in a file, made at first use. If another process makes it at the same time, the faster one counts for both.
@@ -26,7 +28,7 @@ pub(crate) fn kept(path: &Path, make: impl FnOnce() -> io::Result<Vec<u8>>) -> i
         read => return read,
     }
     // It appears under its name when it is complete, or the other process could read half of it.
-    let draft = path.with_extension(format!("{}.part", std::process::id()));
+    let draft = path.with_extension(format!("{}.part", random()?));
     write(&draft, &make()?)?;
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;

@@ -1,5 +1,7 @@
 //! The original of a document can be fetched at a signed address.
 
+use std::time::Duration;
+
 use reqwest::{Response, Url};
 use serde_json::{Value, json};
 use shared::tenancy::Role;
@@ -77,5 +79,40 @@ async fn the_address_needs_no_door_and_takes_no_other_method() {
         let response = reqwest::get(format!("{url}{odd}")).await.unwrap();
         assert!([403, 404].contains(&response.status().as_u16()), "{odd}: {}", response.status());
     }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_its_bytes_arrive_a_document_has_no_content_and_says_so() {
+    let app = TestApp::start().await;
+    let ada = app.ada();
+    // Where the tenants' folders should be is a file.
+    let objects = app.folder().join("objects/t");
+    std::fs::write(&objects, "").unwrap();
+    ada.upload_with("ducks.md", DUCKS.as_bytes(), &[]).await.expect(503);
+    let document = ada.get("/documents?status=awaiting_upload").await.expect(200).body["data"][0].clone();
+    let path = format!("/documents/{}/content", document["id"].as_str().unwrap());
+    let answer = ada.get(&path).await.expect(409);
+    assert_eq!(answer.body["code"], "conflict");
+    std::fs::remove_file(&objects).unwrap();
+    ada.upload_with("ducks.md", DUCKS.as_bytes(), &[]).await.expect(200);
+    assert_eq!(fetch(&address(&ada, &document).await).await.bytes().await.unwrap(), DUCKS.as_bytes());
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_address_is_given_twice_out_of_the_cache() {
+    let app = TestApp::start().await;
+    let ada = app.ada();
+    let document = ada.ready("ducks.md", DUCKS).await;
+    let path = format!("/documents/{}/content", document["id"].as_str().unwrap());
+    for _ in 0..3 {
+        let answer = ada.get(&path).await.expect(302);
+        assert_eq!(answer.header("cache-status"), "");
+        assert_eq!(answer.header("etag"), "");
+    }
+    let first = address(&ada, &document).await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_ne!(address(&ada, &document).await, first, "it is good for longer");
     app.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use shared::clients::Builder;
 use shared::tenancy::Role;
@@ -134,5 +135,58 @@ async fn a_request_whose_process_died_is_taken_over() {
     ada.post("/keys", robot()).await.expect(201);
     assert_eq!(ada.post("/keys", robot()).await.expect(201).header("idempotency-replayed"), "true");
     assert_eq!(keys(&app.ada()).await, 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_storage_could_not_take_may_be_tried_again() {
+    let app = TestApp::start().await;
+    let ada = app.ada().with(NAME, "unlucky");
+    // Where the tenants' folders should be is a file.
+    let objects = app.folder().join("objects/t");
+    std::fs::write(&objects, "").unwrap();
+    let failed = ada.upload_with("ducks.md", DUCKS.as_bytes(), &[]).await.expect(503);
+    assert_eq!(failed.header("idempotency-expires"), "", "it is not kept");
+    std::fs::remove_file(&objects).unwrap();
+    let again = ada.upload_with("ducks.md", DUCKS.as_bytes(), &[]).await.expect(200);
+    assert_eq!(again.header("idempotency-replayed"), "");
+    let id = again.body["document"]["id"].as_str().unwrap();
+    assert_eq!(ada.worked_off(id).await["status"], "ready");
+    let third = ada.upload_with("ducks.md", DUCKS.as_bytes(), &[]).await.expect(200);
+    assert_eq!((third.header("idempotency-replayed"), &third.body), ("true", &again.body));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_is_the_same_however_its_parts_are_divided() {
+    let app = TestApp::start().await;
+    let ada = app.ada().with(NAME, "form");
+    let upload = async |boundary: &str, bytes: &[u8]| {
+        let disposition = "content-disposition: form-data; name=\"file\"; filename=\"a.txt\"";
+        let (head, end) = (format!("--{boundary}\r\n{disposition}\r\n\r\n"), format!("\r\n--{boundary}--\r\n"));
+        let body = [head.as_bytes(), bytes, end.as_bytes()];
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        let response = ada.send(Method::POST, "/documents/upload", &kind, body.concat()).await;
+        (response.status().as_u16(), response.headers().contains_key("idempotency-replayed"))
+    };
+    // No text in any encoding.
+    let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    assert_eq!(upload("one", &bytes).await, (202, false));
+    assert_eq!(upload("two", &bytes).await, (202, true));
+    assert_eq!(upload("two", &bytes[1..]).await, (422, false));
+    assert_eq!(upload("two", &vec![0; 4_600_000]).await, (413, false), "as without a key");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_has_ended_stands_in_nobodys_way() {
+    // The database removes such records later, and the embedded one never does.
+    let app = TestApp::start_with(&[("IDEMPOTENCY_KEEP_SECONDS", "1")]).await;
+    let ada = app.ada().with(NAME, "short");
+    ada.post("/keys", robot()).await.expect(201);
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let later = ada.post("/keys", json!({ "name": "another" })).await.expect(201);
+    assert_eq!(later.header("idempotency-replayed"), "");
+    assert_eq!(keys(&ada).await, 2);
     app.stop().await;
 }

@@ -11,6 +11,7 @@ mod collections;
 mod consistency;
 mod content;
 mod counters;
+mod cursors;
 mod documents;
 mod door_faults;
 mod doors;

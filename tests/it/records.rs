@@ -89,6 +89,19 @@ async fn epochs_are_believed_for_a_while_and_a_new_mark_makes_them_new() {
 }
 
 #[tokio::test]
+async fn records_that_came_with_a_mark_that_is_news_are_not_kept() {
+    let redis = RedisProcess::start().await;
+    let mut connection = connected(&redis).await;
+    ask(&mut connection, NOW, "e1", Brought::default()).await;
+    // The records may have been read before the change, and the mark, which was left after it, only then.
+    let brought = Brought { mark: "m1", asked_at: NOW, epoch: "e1", tenant: "before", version: 1, grants: "" };
+    let reply = ask(&mut connection, NOW + 1, "e2", brought).await;
+    assert_eq!((reply[0].as_str(), &reply[2..6]), ("load", &["e2", "0", "1", "1"].map(String::from)[..]), "{reply:?}");
+    let after = Brought { mark: "", epoch: "e2", tenant: "after", ..brought };
+    assert_eq!(ask(&mut connection, NOW + 2, "e3", after).await[6], "after");
+}
+
+#[tokio::test]
 async fn who_is_barred_takes_no_token_of_anybody() {
     let redis = RedisProcess::start().await;
     let mut connection = connected(&redis).await;

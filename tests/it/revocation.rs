@@ -433,7 +433,7 @@ async fn play(scene: Arc<Scene>, seed: u64) {
     for (kind, History { changes, sights, failures }) in &histories {
         let pinned = sights.iter().filter(|sight| possible(changes, kind.first(), sight).is_power_of_two()).count();
         println!("{kind:?}: {} changes, {} reads, {pinned} of one possible state", changes.len(), sights.len());
-        assert!(changes.len() > 5 && pinned > 100, "there is enough to be wrong");
+        assert!(changes.len() > 2 && pinned > 30, "there is enough to be wrong");
         assert!(failures.is_empty(), "{} failures, such as {:#?}", failures.len(), failures.first());
         checked += sights.len();
         for sight in sights {

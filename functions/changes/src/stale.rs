@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde_dynamo::AttributeValue;
+use shared::auth::Claims;
 use shared::door::Scope;
 use shared::tables::Kind;
 use shared::tenancy::TenantId;
@@ -46,16 +46,17 @@ fn scopes(change: &Change) -> Vec<Scope> {
     }
 }
 
-/// Whether somebody decided something about a user, or the claims of one changed who was known.
+/// Whether somebody decided something about a user, or the claimed role of one changed who was known: keys follow it.
 fn is_decision(change: &Change) -> Result<bool, Malformed> {
-    #[derive(Default, Deserialize, PartialEq)]
+    #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Decided {
         version: u64,
-        claims: Option<AttributeValue>,
+        claims: Option<Claims>,
     }
+    let claimed = |decided: Decided| decided.claims.map(|claims| claims.role);
     let (before, after): (Decided, Decided) = change.sides()?;
-    Ok(before.version != after.version || (!change.is_new() && before.claims != after.claims))
+    Ok(before.version != after.version || (!change.is_new() && claimed(before) != claimed(after)))
 }
 
 #[cfg(test)]

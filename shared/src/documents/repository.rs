@@ -2,7 +2,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, builders::PutBuilder};
+use aws_sdk_dynamodb::types::builders::{DeleteBuilder, PutBuilder};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use futures::future::try_join_all;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -267,22 +268,21 @@ impl Documents {
     /// Removes the document and the mark of its bytes together. Searches check the document, so from here on no answer
     /// uses it, whatever is left of its passages.
     pub async fn delete(&self, tenant: &TenantId, document: &Document) -> Result<(), Error> {
-        let delete = |key: Key| -> Result<TransactWriteItem, Error> {
-            let delete = Delete::builder()
-                .table_name(&self.dynamodb.table)
-                .set_key(Some(key.attributes()))
-                .build()
-                .map_err(Error::internal)?;
-            Ok(TransactWriteItem::builder().delete(delete).build())
+        let delete = |key: Key| Delete::builder().table_name(&self.dynamodb.table).set_key(Some(key.attributes()));
+        let part = |delete: DeleteBuilder| {
+            Ok::<_, Error>(TransactWriteItem::builder().delete(delete.build().map_err(Error::internal)?).build())
         };
-        self.dynamodb
-            .client
-            .transact_write_items()
-            .transact_items(delete(Key::document(tenant, document.id))?)
-            .transact_items(delete(Key::content_hash(tenant, &document.collection, &document.sha256))?)
-            .send()
-            .await?;
-        Ok(())
+        let own = part(delete(Key::document(tenant, document.id)))?;
+        // If somebody deleted it before, the same bytes may be another document by now.
+        let mark = delete(Key::content_hash(tenant, &document.collection, &document.sha256))
+            .condition_expression("attribute_not_exists(pk) OR document_id = :id")
+            .expression_attribute_values(":id", text(document.id.to_string()));
+        match self.dynamodb.transact(vec![own.clone(), part(mark)?]).await? {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                self.dynamodb.transact(vec![own]).await?.map_err(|_| Error::internal("a document was not deleted"))
+            }
+        }
     }
 
     fn update(&self, tenant: &TenantId, id: DocumentId, now: OffsetDateTime) -> Result<UpdateItemFluentBuilder, Error> {

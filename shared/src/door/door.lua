@@ -33,7 +33,9 @@ local KEEP_REQUESTS = 35 * 24 * 3600
 local epochs = redis.call('HMGET', KEYS[5], 'mark', 'trusted', 'users')
 local mark, trusted, users = epochs[1], tonumber(epochs[2] or 0), epochs[3]
 if ARGV[10] ~= '' then
-  if mark and mark ~= ARGV[10] then
+  -- A mark that is news, to a cache that lost its memory too, may be younger than the records that were read beside it.
+  -- No such mark is `-`: there never was a change that was left untold.
+  if mark ~= ARGV[10] and (mark or ARGV[10] ~= '-') then
     redis.call('DEL', KEYS[5])
     users, trusted = false, 0
   end
