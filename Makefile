@@ -86,6 +86,11 @@ openapi:
 	cargo build --workspace --bin openapi
 	@$${CARGO_TARGET_DIR:-target}/debug/openapi
 
+contract:
+	@scripts/setup.sh redis schemathesis
+	@$(BUILD_LOCAL)
+	@python3 tests/contract/run.py --local $${CARGO_TARGET_DIR:-target}/debug/local --schemathesis .tools/bin/schemathesis
+
 bench:
 	@scripts/setup.sh redis
 	cargo bench --workspace --bench door

@@ -3,6 +3,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "numbers in the tests are small")]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
+mod access;
 mod authorizer;
 mod cache;
 mod changes;
