@@ -1,6 +1,8 @@
 use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
@@ -13,8 +15,7 @@ const KEEP: &str = "public, max-age=3600";
 /// The version of the description: a strong entity tag (RFC 9110).
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let digest = Sha256::digest(DESCRIPTION);
-    let digits: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{digits}\"")
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..16]))
 });
 
 #[utoipa::path(
