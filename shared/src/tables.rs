@@ -77,6 +77,11 @@ impl Key {
         Self { pk: partition(tenant), sk: format!("USAGE#{month}") }
     }
 
+    /// The mark that a record of the stream was counted.
+    pub fn counted(tenant: &TenantId, record: &str) -> Self {
+        Self { pk: partition(tenant), sk: format!("COUNTED#{record}") }
+    }
+
     /// What a tenant stores.
     pub fn stock(tenant: &TenantId) -> Self {
         Self { pk: partition(tenant), sk: "STOCK".to_owned() }
@@ -376,6 +381,7 @@ mod tests {
             Key::health(),
             Key::owners(&tenant()),
             Key::usage(&tenant(), "2026-11"),
+            Key::counted(&tenant(), "00"),
             Key::audit(&tenant(), AuditId::new()),
             Key::api_key_owner("00"),
             Key::content_hash(&tenant(), &collection, "00"),

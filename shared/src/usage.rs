@@ -3,14 +3,17 @@
 //! Requests are counted by the door's script and brought here once a minute, beside a read that happens anyway. The rest
 //! follows from the stream of the main table, each record once.
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use serde::Deserialize;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::clients::DynamoDb;
 use crate::error::Error;
-use crate::tables::Key;
+use crate::tables::{EXPIRES_AT, Key};
 use crate::tenancy::TenantId;
+
+/// How long it is known that a record was counted: longer than the stream keeps any.
+const KEEP_MARKS: Duration = Duration::days(2);
 
 /// A calendar month in UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +114,7 @@ impl Usage {
         Ok(())
     }
 
-    /// Adds what a record says. `record` names the record: delivered again within ten minutes, it is not counted twice.
+    /// Adds what a record says. `record` names the record: it is counted once, however often it is delivered.
     pub async fn add(&self, tenant: &TenantId, month: &Month, delta: &Delta, record: &str) -> Result<(), Error> {
         let used = [
             ("chat_tokens", i128::from(delta.used.chat_tokens)),
@@ -121,19 +124,30 @@ impl Usage {
             ("documents", i128::from(delta.stock.documents)),
             ("storage_bytes", i128::from(delta.stock.storage_bytes)),
         ];
-        let writes = [(Key::usage(tenant, month.as_str()), used), (Key::stock(tenant), stock)]
+        let mut writes = [(Key::usage(tenant, month.as_str()), used), (Key::stock(tenant), stock)]
             .into_iter()
             .filter_map(|(key, numbers)| self.addition(key, &numbers).transpose())
             .collect::<Result<Vec<_>, _>>()?;
         if writes.is_empty() {
             return Ok(());
         }
-        let token = record.chars().take(36).collect();
-        self.dynamodb.transact_once(writes, Some(token)).await?.map_err(|_| Error::internal("an addition was refused"))
+        writes.push(self.mark(tenant, record)?);
+        // The only condition is that of the mark: if it does not hold, the record was counted.
+        self.dynamodb.transact(writes).await.map(|_| ())
+    }
+
+    fn mark(&self, tenant: &TenantId, record: &str) -> Result<TransactWriteItem, Error> {
+        let mut item = Key::counted(tenant, record).attributes();
+        let expires = (OffsetDateTime::now_utc() + KEEP_MARKS).unix_timestamp();
+        item.insert(EXPIRES_AT.to_owned(), AttributeValue::N(expires.to_string()));
+        let put = Put::builder()
+            .table_name(&self.dynamodb.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)");
+        Ok(TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build())
     }
 
     fn addition(&self, key: Key, numbers: &[(&str, i128)]) -> Result<Option<TransactWriteItem>, Error> {
-        // Always in the same order: the same token must come with the same request.
         let numbers: Vec<_> = numbers.iter().filter(|(_, number)| *number != 0).collect();
         if numbers.is_empty() {
             return Ok(None);

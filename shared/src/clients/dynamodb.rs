@@ -163,18 +163,8 @@ impl DynamoDb {
 
     /// Writes all or nothing. The inner error is the place of the first write whose condition does not hold.
     pub async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Result<(), usize>, Error> {
-        self.transact_once(writes, None).await
-    }
-
-    /// The same; within ten minutes writes by the same token are done once only. It has at most 36 characters.
-    pub async fn transact_once(
-        &self,
-        writes: Vec<TransactWriteItem>,
-        token: Option<String>,
-    ) -> Result<Result<(), usize>, Error> {
         for round in 0..TRANSACTION_ROUNDS {
-            let request = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
-            match request.set_client_request_token(token.clone()).send().await {
+            match self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await {
                 Ok(_) => return Ok(Ok(())),
                 Err(SdkError::ServiceError(service)) if service.err().is_transaction_canceled_exception() => {
                     let error = service.into_err();
