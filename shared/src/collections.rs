@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, Select, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
-use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
@@ -102,7 +101,7 @@ impl Collections {
             None => put.condition_expression("attribute_not_exists(deleted_at)"),
             Some(deleted_at) => put
                 .condition_expression("deleted_at = :deleted_at")
-                .expression_attribute_values(":deleted_at", at(deleted_at)?),
+                .expression_attribute_values(":deleted_at", tables::time(deleted_at)?),
         };
         let put = TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build();
         self.dynamodb.transact(vec![put, entry.write(&self.dynamodb, tenant)?]).await?.map_err(|_| LEFT)
@@ -116,7 +115,7 @@ impl Collections {
             .set_key(Some(Key::collection(tenant, id).attributes()))
             .update_expression("SET deleted_at = :now")
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(deleted_at)")
-            .expression_attribute_values(":now", at(entry.at)?);
+            .expression_attribute_values(":now", tables::time(entry.at)?);
         let update = TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build();
         let writes = vec![update, entry.write(&self.dynamodb, tenant)?];
         self.dynamodb.transact(writes).await?.map_err(|_| Error::NotFound)
@@ -134,7 +133,7 @@ impl Collections {
             .table_name(&self.dynamodb.table)
             .set_key(Some(Key::collection(tenant, id).attributes()))
             .update_expression("SET deleted_at = :when")
-            .expression_attribute_values(":when", at(when)?)
+            .expression_attribute_values(":when", tables::time(when)?)
             .send()
             .await?;
         Ok(())
@@ -177,8 +176,4 @@ impl Stored {
     fn is_live(&self) -> bool {
         self.deleted_at.is_none()
     }
-}
-
-fn at(time: OffsetDateTime) -> Result<AttributeValue, Error> {
-    Ok(text(time.format(&Rfc3339).map_err(Error::internal)?))
 }

@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType, SearchSchemaElement, SearchSchemaElementType, StreamSpecification,
     StreamViewType, VectorAttributeDefinition, VectorDistanceFunction, VectorIndex,
 };
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::clients::DynamoDb;
 use crate::error::Error;
@@ -247,6 +249,11 @@ pub fn vector_scope(tenant: &TenantId, collection: &CollectionId) -> String {
 /// A string attribute.
 pub fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
+}
+
+/// A time as it stands in items.
+pub fn time(value: OffsetDateTime) -> Result<AttributeValue, Error> {
+    value.format(&Rfc3339).map(AttributeValue::S).map_err(Error::internal)
 }
 
 /// A vector as the list of numbers that the index reads.

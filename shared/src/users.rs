@@ -9,7 +9,6 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem, Update, builders::UpdateBuilder};
 use serde::Deserialize;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::audit;
 use crate::auth::Claims;
@@ -139,7 +138,7 @@ impl Users {
             .expression_attribute_values(":id", text(id.as_str()))
             .expression_attribute_values(":present", text(PRESENT))
             .expression_attribute_values(":claims", serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(claims)?)
-            .expression_attribute_values(":now", at(now)?);
+            .expression_attribute_values(":now", tables::time(now)?);
         let mut writes = vec![part(noted)?];
         // The identity provider's word counts: it may take away the last owner.
         writes.extend(self.owners(tenant, id, was, is, false)?);
@@ -175,7 +174,7 @@ impl Users {
                 ":collections",
                 serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(&decision.collections)?,
             )
-            .expression_attribute_values(":now", at(entry.at)?);
+            .expression_attribute_values(":now", tables::time(entry.at)?);
         if let Some(name) = &decision.name {
             assignments.push("#name = :name");
             update =
@@ -210,7 +209,7 @@ impl Users {
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#role", "role")
             .expression_attribute_names("#name", "name")
-            .expression_attribute_values(":now", at(entry.at)?);
+            .expression_attribute_values(":now", tables::time(entry.at)?);
         let mut writes = vec![part(update)?, entry.write(&self.dynamodb, tenant)?];
         writes.extend(self.owners(tenant, id, Some(known.role()), Role::Viewer, true)?);
         self.decide(writes).await
@@ -323,10 +322,6 @@ fn unchanged(update: UpdateBuilder, known: Option<&User>) -> UpdateBuilder {
 
 fn part(update: UpdateBuilder) -> Result<TransactWriteItem, Error> {
     Ok(TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build())
-}
-
-fn at(time: OffsetDateTime) -> Result<AttributeValue, Error> {
-    Ok(text(time.format(&Rfc3339).map_err(Error::internal)?))
 }
 
 /// The user in an item.

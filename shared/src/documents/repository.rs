@@ -6,7 +6,6 @@ use aws_sdk_dynamodb::types::builders::{DeleteBuilder, PutBuilder};
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use futures::future::try_join_all;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::model::{Document, Failure, Metadata, Stage, StageName, Status};
 use crate::clients::DynamoDb;
@@ -292,7 +291,7 @@ impl Documents {
             .update_item()
             .table_name(&self.dynamodb.table)
             .set_key(Some(Key::document(tenant, id).attributes()))
-            .expression_attribute_values(":now", text(now.format(&Rfc3339).map_err(Error::internal)?))
+            .expression_attribute_values(":now", tables::time(now)?)
             .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew))
     }
 

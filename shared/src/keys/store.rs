@@ -3,13 +3,12 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Secret;
 use crate::audit;
 use crate::clients::DynamoDb;
 use crate::error::Error;
-use crate::tables::{self, Key, text};
+use crate::tables::{self, Key};
 use crate::tenancy::{KeyId, KeyLimits, TenantId, UserId};
 
 /// How many API keys a tenant may have.
@@ -92,7 +91,6 @@ impl Keys {
 
     /// Notes that a key is used.
     pub async fn used(&self, tenant: &TenantId, id: KeyId, now: OffsetDateTime) -> Result<(), Error> {
-        let now = now.format(&Rfc3339).map_err(Error::internal)?;
         self.dynamodb
             .client
             .update_item()
@@ -100,7 +98,7 @@ impl Keys {
             .set_key(Some(Key::api_key(tenant, id).attributes()))
             .update_expression("SET last_used_at = :now")
             .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":now", text(now))
+            .expression_attribute_values(":now", tables::time(now)?)
             .send()
             .await?;
         Ok(())
