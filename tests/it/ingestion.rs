@@ -4,6 +4,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use shared::clients::Builder;
+use shared::documents::Documents;
 use tests::TestApp;
 
 use crate::flow::DUCKS;
@@ -71,6 +73,23 @@ async fn a_deleted_document_is_gone_from_every_answer_at_once_and_can_come_back(
     let again = ada.ready("ducks.md", DUCKS).await;
     assert_ne!(again["id"], document["id"]);
     assert_eq!(ada.search("what do ducks eat?").await[0]["document_id"], again["id"]);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_is_deleted_twice_takes_nothing_from_the_next_with_its_bytes() {
+    let app = TestApp::start().await;
+    let ada = app.ada();
+    let id = ada.upload("ducks.md", DUCKS).await;
+    let dynamodb = Builder::new(app.running().variables().clone()).await.dynamodb().unwrap();
+    let (documents, tenant) = (Documents::new(&dynamodb), "acme".parse().unwrap());
+    let first = documents.get(&tenant, id.parse().unwrap()).await.unwrap();
+    documents.delete(&tenant, &first).await.unwrap();
+    let second = ada.upload("ducks.md", DUCKS).await;
+    // Somebody who read the first before it was gone.
+    documents.delete(&tenant, &first).await.unwrap();
+    let again = ada.upload_with("ducks.md", DUCKS.as_bytes(), &[]).await.expect(200).body;
+    assert_eq!((&again["duplicate"], &again["document"]["id"]), (&true.into(), &second.as_str().into()));
     app.stop().await;
 }
 
