@@ -25,5 +25,6 @@ pub mod tables;
 pub mod telemetry;
 pub mod tenancy;
 pub mod tenants;
+pub mod texts;
 pub mod usage;
 pub mod users;

@@ -8,6 +8,7 @@ mod blobs;
 mod content_urls;
 mod dynamodb;
 mod redis;
+mod upload_urls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use self::blobs::{BlobKey, Blobs};
 pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
 pub use self::dynamodb::DynamoDb;
 pub use self::redis::{CacheError, Redis, Script};
+pub use self::upload_urls::{Announced, SignedUpload, UploadRequest, UploadUrls};
 use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
     AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, RedisConfig,
@@ -92,6 +94,11 @@ impl Builder {
     /// The addresses of what lies in the object storage.
     pub fn content_urls(&self, blobs: &Blobs, signer: &Signer) -> Result<ContentUrls, ClientError> {
         Ok(ContentUrls::new(blobs, &BlobsConfig::from_variables(&self.variables)?, signer))
+    }
+
+    /// The addresses at which bytes can be put into the object storage.
+    pub fn upload_urls(&self, blobs: &Blobs, signer: &Signer) -> Result<UploadUrls, ClientError> {
+        Ok(UploadUrls::new(blobs, &BlobsConfig::from_variables(&self.variables)?, signer))
     }
 
     /// The answers to requests that may be repeated.
