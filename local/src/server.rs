@@ -114,7 +114,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let jwks = Router::new().route("/.well-known/jwks.json", get(|| async { Json(keys) }));
     let (router, worker, consumer) = match role {
         Role::Api => {
-            let (router, ingest, changes) = api(&builder, embedder).await?;
+            let (router, ingest, changes) = api(settings, &builder, embedder).await?;
             (router, Worker::InProcess(ingest), Consumer::InProcess(Box::new(changes)))
         }
         Role::Services { functions_port } => {
@@ -264,6 +264,7 @@ async fn check_dimensions(dynamodb: &shared::clients::DynamoDb, dimensions: usiz
 
 /// The routers of all functions, and the workers' states.
 async fn api(
+    settings: &Settings,
     builder: &Builder,
     embedder: Arc<dyn Embedder>,
 ) -> Result<(Router, ingest::State, changes::State), StartError> {
@@ -309,5 +310,6 @@ async fn api(
         }));
     let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
     let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone());
-    Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, config }, changes))
+    let extractor = settings.extractor.clone();
+    Ok((router, ingest::State { documents, chunks, blobs, extractor, embedder, epochs, config }, changes))
 }

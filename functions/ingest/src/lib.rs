@@ -5,8 +5,10 @@
 
 mod chunk;
 mod extract;
+mod extractor;
 mod notification;
 mod pipeline;
+mod text;
 
 use std::sync::Arc;
 
@@ -18,6 +20,9 @@ use shared::documents::Documents;
 use shared::door::Epochs;
 use shared::embed::Embedder;
 
+pub use extractor::{Extractor, Limits, NotExtracted, extract_if_told};
+pub use text::{Block, Kind, Text};
+
 /// What the worker needs.
 #[derive(Clone)]
 pub struct State {
@@ -27,6 +32,8 @@ pub struct State {
     pub chunks: Chunks,
     /// Their originals.
     pub blobs: Blobs,
+    /// Makes text of originals.
+    pub extractor: Extractor,
     /// Turns passages into vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Tells the cache how a document gets on.

@@ -1,5 +1,7 @@
 //! The `ingest` function.
 
+use std::process::ExitCode;
+
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::chunks::Chunks;
@@ -7,14 +9,23 @@ use shared::clients::Builder;
 use shared::documents::Documents;
 use shared::telemetry;
 
+fn main() -> Result<ExitCode, lambda_runtime::Error> {
+    if let Some(code) = ingest::extract_if_told() {
+        return Ok(code);
+    }
+    serve()?;
+    Ok(ExitCode::SUCCESS)
+}
+
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn serve() -> Result<(), lambda_runtime::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
     let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
     let state = ingest::State {
         documents: Documents::new(&dynamodb),
         chunks: Chunks::new(&dynamodb),
         blobs: builder.blobs()?,
+        extractor: ingest::Extractor::of_this_program(),
         embedder: builder.embedder()?,
         epochs: builder.epochs(&redis, &dynamodb)?,
         config: ingest::Config::from_variables(builder.variables())?,

@@ -5,19 +5,19 @@ use shared::chunks::Chunk;
 use shared::clients::BlobKey;
 use shared::documents::{Document, ErrorCode, Failure, StageName, Status};
 use shared::door::Scope;
-use shared::embed::{EmbedError, Embedder, estimated_tokens};
+use shared::embed::{EmbedError, estimated_tokens};
 use shared::error::Error;
+use tempfile::NamedTempFile;
 use time::OffsetDateTime;
 
 use crate::State;
 use crate::chunk::{self, Passage};
-use crate::extract;
+use crate::extractor::NotExtracted;
 use crate::notification::{announced, attempt};
+use crate::text::Text;
 
 /// Passages whose vectors are asked for together.
 const BATCH: usize = 32;
-/// The most passages of a document: about a thousand dense pages.
-const MAX_CHUNKS: usize = 10_000;
 
 /// Why the work on a document stopped.
 enum Stop {
@@ -27,6 +27,15 @@ enum Stop {
     Failed(Failure),
     /// Something is away; trying again may help.
     Retry(ErrorCode, Error),
+}
+
+impl From<NotExtracted> for Stop {
+    fn from(reason: NotExtracted) -> Self {
+        match reason {
+            NotExtracted::Failed(failure) => Self::Failed(failure),
+            NotExtracted::Retry(error) => error.into(),
+        }
+    }
 }
 
 impl From<Error> for Stop {
@@ -69,8 +78,8 @@ pub(crate) async fn run(state: &State, message: &SqsMessage) -> Result<(), Error
 
 async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), Stop> {
     let document = begin(state, key, &document, StageName::Extracting).await?;
-    let bytes = state.blobs.get(key).await?.ok_or_else(|| Error::unavailable("the original is not there"))?;
-    let passages = passages(state, &document, bytes.into()).await?;
+    let text = text(state, key, &document).await?;
+    let passages = passages(state, &document, text).await?;
 
     let document = begin(state, key, &document, StageName::Embedding).await?;
     let tokens = passages.iter().map(|passage| estimated_tokens(&passage.embedded)).sum();
@@ -123,35 +132,18 @@ async fn tell(state: &State, key: &BlobKey, also: &[Scope]) {
     }
 }
 
-/// Reads and splits on a thread of its own: it is pure computation, and a parser that panics takes nothing with it.
-async fn passages(state: &State, document: &Document, bytes: Vec<u8>) -> Result<Vec<Passage>, Stop> {
-    let (filename, embedder) = (document.filename.clone(), state.embedder.clone());
-    let task = tokio::task::spawn_blocking(move || split(&bytes, &filename, embedder.as_ref()));
-    match task.await {
-        Ok(passages) => passages.map_err(Stop::Failed),
-        Err(panic) => {
-            tracing::error!(document = %document.id, %panic, "a parser gave up");
-            Err(Stop::Failed(Failure {
-                code: ErrorCode::Corrupt,
-                detail: "The file is damaged or built in a way that cannot be read.".into(),
-            }))
-        }
-    }
+async fn text(state: &State, key: &BlobKey, document: &Document) -> Result<Text, Stop> {
+    let original = NamedTempFile::new().map_err(|error| Error::unavailable(format!("a temporary file: {error}")))?;
+    let fetched = state.blobs.fetch(key, original.path()).await?;
+    fetched.ok_or_else(|| Error::unavailable("the original is not there"))?;
+    Ok(state.extractor.extract(original.path(), &document.filename).await?)
 }
 
-fn split(bytes: &[u8], filename: &str, embedder: &dyn Embedder) -> Result<Vec<Passage>, Failure> {
-    let text = extract::extract(bytes, filename)?;
-    let passages = chunk::split(&text, filename, embedder);
-    if passages.is_empty() {
-        return Err(extract::no_text());
-    }
-    if passages.len() > MAX_CHUNKS {
-        return Err(Failure {
-            code: ErrorCode::TooLarge,
-            detail: format!("The document has {} passages; {MAX_CHUNKS} are the most.", passages.len()),
-        });
-    }
-    Ok(passages)
+/// Splits on a thread of its own: it is pure computation.
+async fn passages(state: &State, document: &Document, text: Text) -> Result<Vec<Passage>, Stop> {
+    let (filename, embedder) = (document.filename.clone(), state.embedder.clone());
+    let task = tokio::task::spawn_blocking(move || chunk::split(&text, &filename, embedder.as_ref()));
+    task.await.map_err(Error::internal)?.map_err(Stop::Failed)
 }
 
 fn embedding_stop(error: EmbedError) -> Stop {

@@ -6,10 +6,13 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::{ProvideCredentials, SharedCredentialsProvider};
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{CredentialProvider, ObjectStore, ObjectStoreExt};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
 
 use super::ClientError;
 use super::announcements::Announcements;
@@ -88,6 +91,22 @@ impl Blobs {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Writes the bytes to a file, if they are there: large ones need no memory.
+    pub async fn fetch(&self, key: &BlobKey, file: &std::path::Path) -> Result<Option<()>, Error> {
+        let mut pieces = match self.store.get(&key.path()).await {
+            Ok(object) => object.into_stream(),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let failed = |error: std::io::Error| Error::unavailable(format!("a temporary file: {error}"));
+        let mut file = File::create(file).await.map_err(failed)?;
+        while let Some(piece) = pieces.try_next().await? {
+            file.write_all(&piece).await.map_err(failed)?;
+        }
+        file.flush().await.map_err(failed)?;
+        Ok(Some(()))
     }
 
     /// Removes bytes; that they are gone already is fine.
