@@ -16,6 +16,7 @@ use shared::keys::Keys;
 use shared::page::Pages;
 use shared::tables;
 use shared::tenants::Tenants;
+use shared::texts::Texts;
 use shared::usage::Usage;
 use shared::users::Users;
 use tokio::net::TcpListener;
@@ -114,7 +115,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let jwks = Router::new().route("/.well-known/jwks.json", get(|| async { Json(keys) }));
     let (router, worker, consumer) = match role {
         Role::Api => {
-            let (router, ingest, changes) = api(&builder, embedder).await?;
+            let (router, ingest, changes) = api(settings, &builder, embedder).await?;
             (router, Worker::InProcess(ingest), Consumer::InProcess(Box::new(changes)))
         }
         Role::Services { functions_port } => {
@@ -124,8 +125,9 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         }
     };
     let blobs = builder.blobs()?;
-    let content_urls = builder.content_urls(&blobs, &builder.signer()?)?;
-    let beside = jwks.merge(objects::router(blobs, content_urls));
+    let signer = builder.signer()?;
+    let (content_urls, upload_urls) = (builder.content_urls(&blobs, &signer)?, builder.upload_urls(&blobs, &signer)?);
+    let beside = jwks.merge(objects::router(blobs, content_urls, upload_urls));
     // Objects that lie elsewhere are announced elsewhere.
     let announced_here = variables.optional_text("BLOBS_URL") == Some(&own_objects(settings));
     let queue = if settings.workers && announced_here {
@@ -264,6 +266,7 @@ async fn check_dimensions(dynamodb: &shared::clients::DynamoDb, dimensions: usiz
 
 /// The routers of all functions, and the workers' states.
 async fn api(
+    settings: &Settings,
     builder: &Builder,
     embedder: Arc<dyn Embedder>,
 ) -> Result<(Router, ingest::State, changes::State), StartError> {
@@ -273,6 +276,7 @@ async fn api(
     let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
+    let (texts, usage, queue) = (Texts::new(&blobs), Usage::new(&dynamodb), builder.queue("INGEST_QUEUE_URL")?);
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
 
     let router = Router::new()
@@ -283,6 +287,8 @@ async fn api(
             collections: collections.clone(),
             chunks: chunks.clone(),
             content_urls: builder.content_urls(&blobs, &signer)?,
+            blobs: blobs.clone(),
+            texts: texts.clone(),
             pages: pages.clone(),
         }))
         .merge(upload::router(upload::State {
@@ -291,6 +297,9 @@ async fn api(
             documents: documents.clone(),
             collections,
             blobs: blobs.clone(),
+            upload_urls: builder.upload_urls(&blobs, &signer)?,
+            queue: queue.clone(),
+            usage: usage.clone(),
         }))
         .merge(search::router(search::State { door: door.clone(), retriever: retriever.clone() }))
         .merge(chat::router(chat::State {
@@ -304,10 +313,11 @@ async fn api(
             tenants: Tenants::new(&dynamodb),
             users: Users::new(&dynamodb),
             keys: Keys::new(&dynamodb),
-            usage: Usage::new(&dynamodb),
+            usage,
             pages,
         }));
     let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
     let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone());
-    Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, config }, changes))
+    let extractor = settings.extractor.clone();
+    Ok((router, ingest::State { documents, chunks, blobs, texts, extractor, embedder, epochs, queue, config }, changes))
 }

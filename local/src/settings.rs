@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use ingest::Extractor;
 use shared::config::{ConfigError, Variables};
 
 use crate::folder::DataFolder;
@@ -17,6 +18,8 @@ pub struct Settings {
     /// each of which adds to `X-Forwarded-For` (0). With `REDIS_URL` or `DYNAMODB_ENDPOINT` the
     /// installation uses that one and starts none of its own.
     pub variables: Variables,
+    /// The program that reads files for the workers, see [`ingest::Extractor`].
+    pub extractor: Extractor,
     /// Whether this process works documents off. Of those that share a data folder only one may: each would deliver
     /// every announcement.
     pub workers: bool,
@@ -48,6 +51,6 @@ impl Settings {
                 });
             }
         };
-        Ok(Self { data, port, embedder, variables, workers: true })
+        Ok(Self { data, port, embedder, variables, extractor: Extractor::of_this_program(), workers: true })
     }
 }

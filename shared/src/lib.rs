@@ -22,6 +22,7 @@ pub mod page;
 pub mod retrieval;
 pub mod signing;
 pub mod tables;
+pub mod tasks;
 pub mod telemetry;
 pub mod tenancy;
 pub mod tenants;

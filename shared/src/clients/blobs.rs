@@ -12,6 +12,9 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{CredentialProvider, ObjectStore, ObjectStoreExt, WriteMultipart};
+use sha2::{Digest, Sha256};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
 
 use super::ClientError;
 use super::announcements::Announcements;
@@ -48,6 +51,15 @@ pub struct BlobKey {
     pub document: DocumentId,
     /// Its version.
     pub version: u32,
+}
+
+/// What was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// How many bytes.
+    pub size_bytes: u64,
+    /// Their SHA-256 in hexadecimal.
+    pub sha256: String,
 }
 
 impl BlobKey {
@@ -104,6 +116,15 @@ impl Blobs {
         }
     }
 
+    /// Whether the bytes are there.
+    pub async fn exists(&self, key: &BlobKey) -> Result<bool, Error> {
+        match self.store.head(&key.path()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The bytes, if they are there.
     pub async fn get(&self, key: &BlobKey) -> Result<Option<Bytes>, Error> {
         match self.store.get(&key.path()).await {
@@ -111,6 +132,25 @@ impl Blobs {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Writes the bytes to a file and says which they are; `None` if they are not there. Large ones need no memory.
+    pub async fn fetch(&self, key: &BlobKey, file: &std::path::Path) -> Result<Option<Fetched>, Error> {
+        let mut pieces = match self.store.get(&key.path()).await {
+            Ok(object) => object.into_stream(),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let failed = |error: std::io::Error| Error::unavailable(format!("a temporary file: {error}"));
+        let mut file = File::create(file).await.map_err(failed)?;
+        let (mut size_bytes, mut hash) = (0, Sha256::new());
+        while let Some(piece) = pieces.try_next().await? {
+            size_bytes += piece.len() as u64;
+            hash.update(&piece);
+            file.write_all(&piece).await.map_err(failed)?;
+        }
+        file.flush().await.map_err(failed)?;
+        Ok(Some(Fetched { size_bytes, sha256: hex::encode(hash.finalize()) }))
     }
 
     /// Stores bytes as they come, never all of them in memory, and announces them. Nothing is stored if an error is among them.

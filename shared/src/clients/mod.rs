@@ -20,7 +20,7 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 
 pub use self::announcements::ANNOUNCEMENTS_FOLDER;
-pub use self::blobs::{BlobKey, Blobs};
+pub use self::blobs::{BlobKey, Blobs, Fetched};
 pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
 pub use self::dynamodb::DynamoDb;
 pub use self::queue::{FolderQueue, LONGEST_DELAY, LONGEST_HIDING, Message, Place, Queue};

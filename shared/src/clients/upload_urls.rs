@@ -98,7 +98,9 @@ impl UploadUrls {
         announced: &Announced,
         now: OffsetDateTime,
     ) -> Result<UploadRequest, Error> {
-        let mut headers = BTreeMap::from([("content-length".to_owned(), announced.size_bytes.to_string())]);
+        // Nobody puts other bytes over those that a worker has seen.
+        let once = ("if-none-match".to_owned(), "*".to_owned());
+        let mut headers = BTreeMap::from([("content-length".to_owned(), announced.size_bytes.to_string()), once]);
         if let Some(sha256) = &announced.sha256 {
             let digest = hex::decode(sha256).map_err(Error::internal)?;
             headers.insert(CHECKSUM.to_owned(), STANDARD.encode(digest));
