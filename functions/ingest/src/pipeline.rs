@@ -15,6 +15,7 @@ use crate::chunk::{self, Passage};
 use crate::embedding::{self, NotStored};
 use crate::extractor::NotExtracted;
 use crate::notification::{announced, attempt};
+use crate::surrender;
 use crate::text::Text;
 
 /// Why the work on a document stopped.
@@ -104,9 +105,8 @@ async fn work_on(state: &State, key: &BlobKey, last_attempt: bool) -> Result<(),
         Err(Stop::Retry(_, error)) if !last_attempt => return Err(error),
         Err(Stop::Retry(code, error)) => {
             tracing::error!(tenant = %key.tenant, document = %key.document, %error, "given up");
-            let detail = "The document could not be processed, although it was tried repeatedly.";
             // As an error, so that the message is kept among the dead letters.
-            (Failure { code, detail: detail.into() }, Err(error))
+            (surrender::failure(code), Err(error))
         }
     };
     tracing::info!(tenant = %key.tenant, document = %key.document, code = ?failure.code, "failed");
@@ -161,7 +161,7 @@ async fn finish(
 
 /// Removes what this worker, or one before it, may have written for a version that nobody will serve: its document is gone or
 /// was replaced. Whoever deleted or replaced it may have looked before it was written.
-async fn clear(state: &State, key: &BlobKey) -> Result<(), Error> {
+pub(crate) async fn clear(state: &State, key: &BlobKey) -> Result<(), Error> {
     match state.documents.find(&key.tenant, key.document).await? {
         None => {
             state.chunks.delete_all(&key.tenant, key.document).await?;
