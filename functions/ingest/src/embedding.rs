@@ -157,6 +157,9 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_the_longest() {
-        assert_eq!([1, 2, 3, 5, 6, 40].map(|attempt| longest_pause(attempt).as_millis()), [200, 400, 800, 3200, 5000, 5000]);
+        assert_eq!(
+            [1, 2, 3, 5, 6, 40].map(|attempt| longest_pause(attempt).as_millis()),
+            [200, 400, 800, 3200, 5000, 5000]
+        );
     }
 }

@@ -139,13 +139,7 @@ async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), St
 }
 
 /// Makes the version visible. A document that was moved meanwhile takes its passages along first.
-async fn finish(
-    state: &State,
-    key: &BlobKey,
-    mut document: Document,
-    count: u32,
-    tokens: usize,
-) -> Result<(), Stop> {
+async fn finish(state: &State, key: &BlobKey, mut document: Document, count: u32, tokens: usize) -> Result<(), Stop> {
     loop {
         let now = OffsetDateTime::now_utc();
         match state.documents.ready(&key.tenant, &document, count, tokens, now).await? {

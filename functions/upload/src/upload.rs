@@ -92,7 +92,8 @@ async fn store(caller: &Caller, form: Form) -> Result<Response, Error> {
         metadata: form.metadata,
         expires_at: OffsetDateTime::now_utc() + state.upload_urls.life(),
     };
-    let place = Place { collection: form.collection, document: form.document_id, pointers: ["collection", "document_id"] };
+    let place =
+        Place { collection: form.collection, document: form.document_id, pointers: ["collection", "document_id"] };
     match enter(caller, place, incoming).await? {
         Entered::There(document) => Ok(answer(StatusCode::OK, document, true, None)),
         Entered::Awaited { document, duplicate } => {

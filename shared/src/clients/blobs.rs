@@ -154,11 +154,7 @@ impl Blobs {
     }
 
     /// Stores bytes as they come, never all of them in memory, and announces them. Nothing is stored if an error is among them.
-    pub async fn receive(
-        &self,
-        key: &BlobKey,
-        bytes: impl Stream<Item = Result<Bytes, Error>>,
-    ) -> Result<(), Error> {
+    pub async fn receive(&self, key: &BlobKey, bytes: impl Stream<Item = Result<Bytes, Error>>) -> Result<(), Error> {
         let upload = self.store.put_multipart(&key.path()).await?;
         let (mut writer, mut size) = (WriteMultipart::new(upload), 0);
         let mut bytes = pin!(bytes);
@@ -191,9 +187,7 @@ impl Blobs {
     /// A page of the extracted text, if there is one.
     pub async fn text(&self, key: &BlobKey, page: usize) -> Result<Option<String>, Error> {
         match self.store.get(&key.text(page)).await {
-            Ok(object) => {
-                Ok(Some(String::from_utf8(object.bytes().await?.into()).map_err(Error::internal)?))
-            }
+            Ok(object) => Ok(Some(String::from_utf8(object.bytes().await?.into()).map_err(Error::internal)?)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -108,10 +108,11 @@ impl ContentUrls {
 /// Where an original of a folder is, below the address that the folder is served at.
 pub(super) fn place_below(base: &Url, key: &BlobKey) -> Result<Url, Error> {
     let mut url = base.clone();
-    url.path_segments_mut()
-        .map_err(|()| Error::internal("BLOBS_PUBLIC_URL has no path"))?
-        .pop_if_empty()
-        .extend([key.tenant.as_str(), &key.document.to_string(), &key.version.to_string()]);
+    url.path_segments_mut().map_err(|()| Error::internal("BLOBS_PUBLIC_URL has no path"))?.pop_if_empty().extend([
+        key.tenant.as_str(),
+        &key.document.to_string(),
+        &key.version.to_string(),
+    ]);
     Ok(url)
 }
 

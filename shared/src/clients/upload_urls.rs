@@ -151,9 +151,9 @@ impl UploadUrls {
         headers: &BTreeMap<String, String>,
         now: OffsetDateTime,
     ) -> Result<Url, Error> {
+        let credentials = bucket.credentials.as_ref().ok_or_else(|| Error::internal("there are no AWS credentials"))?;
         let credentials =
-            bucket.credentials.as_ref().ok_or_else(|| Error::internal("there are no AWS credentials"))?;
-        let credentials = credentials.provide_credentials().await.map_err(|error| Error::unavailable(error.to_string()))?;
+            credentials.provide_credentials().await.map_err(|error| Error::unavailable(error.to_string()))?;
         // Where the object is, which the store knows best.
         let mut place = bucket.store.signed_url(Method::PUT, &key.path(), self.life).await?;
         place.set_query(None);

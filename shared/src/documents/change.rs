@@ -66,7 +66,9 @@ impl Documents {
                 Err(place) if (first..=last).contains(&place) => {
                     return Err(Error::Conflict("The collection has another document with the same bytes."));
                 }
-                Err(place) if place > 2 * last => return Err(Error::field("/collection", "there is no such collection")),
+                Err(place) if place > 2 * last => {
+                    return Err(Error::field("/collection", "there is no such collection"));
+                }
                 // Somebody changed the document in between: once more.
                 Err(_) => {}
             }

@@ -127,8 +127,7 @@ impl Documents {
             .expression_attribute_values(":tokens", AttributeValue::N(embedded_tokens.to_string()))
             .expression_attribute_values(":chunk_count", AttributeValue::N(chunk_count.to_string()))
             .expression_attribute_values(":stages", stages_value(&ended(&document.stages, now))?);
-        let mut writes =
-            vec![TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build()];
+        let mut writes = vec![TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build()];
         if let Some(old) = holder.served_sha256.as_deref().filter(|old| holder.sha256.as_deref() != Some(old)) {
             writes.push(marks::delete(&self.dynamodb, tenant, &document.collection, old, document.id)?);
         }

@@ -2,8 +2,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use futures::future::try_join_all;
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::try_join_all;
 use time::OffsetDateTime;
 
 use super::model::{Document, Status};

@@ -109,7 +109,8 @@ pub fn problem_for(error: &Error) -> Problem {
             problem
         }
         Error::TooManyIngestions { limit, .. } => {
-            let detail = format!("The tenant may have {limit} documents in work at a time; try again when some are done.");
+            let detail =
+                format!("The tenant may have {limit} documents in work at a time; try again when some are done.");
             let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
             problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
             problem.violated_policies = vec!["ingestions"];
