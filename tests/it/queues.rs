@@ -39,7 +39,7 @@ fn messages(queue: &FolderQueue) -> Vec<Place> {
 }
 
 /// A notification of the storage.
-fn notification(key: &str) -> String {
+pub(crate) fn notification(key: &str) -> String {
     json!({
         "Records": [{
             "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1",

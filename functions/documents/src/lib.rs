@@ -1,7 +1,9 @@
 //! List, read, change and delete documents and collections.
 
 mod collections;
+mod content;
 mod documents;
+mod removal;
 
 use std::time::Duration;
 
@@ -50,13 +52,13 @@ pub fn router(state: State) -> Router {
         .route("/documents", get(documents::list).route_layer(lists(Scope::Documents)))
         .route("/documents/{id}", get(documents::read).route_layer(reads_one()))
         .route("/documents/{id}", patch(documents::change).route_layer(changes_one()))
-        .route("/documents/{id}", delete(documents::delete).route_layer(changes_one()))
+        .route("/documents/{id}", delete(removal::delete).route_layer(changes_one()))
         .route("/documents/{id}/chunks", get(documents::chunks).route_layer(reads_one()))
-        .route("/documents/{id}/text", get(documents::text).route_layer(reads_one()))
+        .route("/documents/{id}/text", get(content::text).route_layer(reads_one()))
         // What is left is looked at anew each time.
-        .route("/documents/{id}/purge", get(documents::purge).route_layer(door.counts()))
+        .route("/documents/{id}/purge", get(removal::purge).route_layer(door.counts()))
         // Each address is good for a while of its own, so none is cached.
-        .route("/documents/{id}/content", get(documents::content).route_layer(door.counts()))
+        .route("/documents/{id}/content", get(content::content).route_layer(door.counts()))
         .route("/collections", get(collections::list).route_layer(lists(Scope::Collections)))
         .route("/collections/{id}", put(collections::put).route_layer(changes_collection()))
         .route("/collections/{id}", delete(collections::delete).route_layer(changes_collection()))
@@ -69,11 +71,11 @@ pub fn router(state: State) -> Router {
     documents::list,
     documents::read,
     documents::chunks,
-    documents::content,
+    content::content,
     documents::change,
-    documents::delete,
-    documents::text,
-    documents::purge,
+    removal::delete,
+    content::text,
+    removal::purge,
     collections::list,
     collections::put,
     collections::delete,
