@@ -27,3 +27,4 @@ pub mod tenancy;
 pub mod tenants;
 pub mod usage;
 pub mod users;
+pub mod webhooks;

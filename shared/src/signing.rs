@@ -1,5 +1,5 @@
-//! What the deployment vouches for with its own secret: cursors, addresses of originals, and the answers it keeps for
-//! requests that are repeated.
+//! What the deployment vouches for with its own secret: cursors, addresses of originals, the answers it keeps for
+//! requests that are repeated, and the secrets of webhooks.
 //!
 //! Each purpose has a key of its own, so that what was signed for one never passes for another. Of several secrets the
 //! first signs and seals, and all verify and open: a secret can be replaced while what it signed is still about.
@@ -30,6 +30,8 @@ pub enum Purpose {
     IdempotencyFingerprint,
     /// What it was answered.
     IdempotencyAnswer,
+    /// What a webhook's messages are signed with.
+    WebhookSecret,
 }
 
 impl Purpose {
@@ -40,6 +42,7 @@ impl Purpose {
             Self::ContentUrl => "ragline content url 1",
             Self::IdempotencyFingerprint => "ragline idempotency fingerprint 1",
             Self::IdempotencyAnswer => "ragline idempotency answer 1",
+            Self::WebhookSecret => "ragline webhook secret 1",
         }
     }
 }
@@ -123,7 +126,7 @@ pub struct Sealer(Arc<Keys<[u8; LENGTH]>>);
 impl Sealer {
     /// The text, sealed. It opens only with the same `place`, which says where it is kept.
     pub fn seal(&self, mut text: Vec<u8>, place: &str) -> Result<Vec<u8>, Error> {
-        let failed = |_| Error::internal("an answer could not be sealed");
+        let failed = |_| Error::internal("a text could not be sealed");
         let key = RandomizedNonceKey::new(&AES_256_GCM, &self.0.newest).map_err(failed)?;
         let nonce = key.seal_in_place_append_tag(Aad::from(place), &mut text).map_err(failed)?;
         Ok([nonce.as_ref().as_slice(), &text].concat())

@@ -7,6 +7,7 @@ mod announcements;
 mod blobs;
 mod content_urls;
 mod dynamodb;
+mod outside;
 mod redis;
 
 use std::sync::Arc;
@@ -21,11 +22,12 @@ pub use self::announcements::ANNOUNCEMENTS_FOLDER;
 pub use self::blobs::{BlobKey, Blobs};
 pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
 pub use self::dynamodb::DynamoDb;
+pub use self::outside::{Outside, Unanswered};
 pub use self::redis::{CacheError, Redis, Script};
 use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
-    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, RedisConfig,
-    SearchConfig, SigningConfig, Variables,
+    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, Reach,
+    RedisConfig, SearchConfig, SigningConfig, Variables,
 };
 use crate::door::{Door, Epochs, Idempotency};
 use crate::embed::{self, Embedder};
@@ -97,6 +99,11 @@ impl Builder {
     /// The answers to requests that may be repeated.
     pub fn idempotency(&self, dynamodb: &DynamoDb, signer: &Signer) -> Result<Idempotency, ClientError> {
         Ok(Idempotency::new(dynamodb, signer, IdempotencyConfig::from_variables(&self.variables)?))
+    }
+
+    /// The way out to addresses that tenants gave.
+    pub fn outside(&self) -> Result<Outside, ClientError> {
+        Outside::new(Reach::from_variables(&self.variables)?)
     }
 
     /// The embedder of the deployment.
