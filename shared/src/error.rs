@@ -115,15 +115,18 @@ impl<E> From<SdkError<E, HttpResponse>> for Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    /// A refused request is our fault; everything else about DynamoDB passes.
+    /// A refused request is our fault; everything else about DynamoDB and SQS passes.
     fn from(error: SdkError<E, HttpResponse>) -> Self {
         let context = DisplayErrorContext(&error).to_string();
         match &error {
             SdkError::ServiceError(service) => match service.err().code() {
                 Some(
                     "InternalServerError"
+                    | "OverLimit"
                     | "ProvisionedThroughputExceededException"
                     | "RequestLimitExceeded"
+                    | "RequestThrottled"
+                    | "ServiceUnavailable"
                     | "ThrottlingException"
                     | "TransactionConflictException",
                 ) => Self::unavailable(context),

@@ -8,6 +8,7 @@ mod blobs;
 mod content_urls;
 mod dynamodb;
 mod outside;
+mod queue;
 mod redis;
 
 use std::sync::Arc;
@@ -23,11 +24,12 @@ pub use self::blobs::{BlobKey, Blobs};
 pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
 pub use self::dynamodb::DynamoDb;
 pub use self::outside::{Outside, Unanswered};
+pub use self::queue::{FolderQueue, LONGEST_DELAY, LONGEST_HIDING, Message, Place, Queue};
 pub use self::redis::{CacheError, Redis, Script};
 use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
-    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, Reach,
-    RedisConfig, SearchConfig, SigningConfig, Variables,
+    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, QueueConfig,
+    Reach, RedisConfig, SearchConfig, SigningConfig, Variables,
 };
 use crate::door::{Door, Epochs, Idempotency};
 use crate::embed::{self, Embedder};
@@ -84,6 +86,11 @@ impl Builder {
     /// The object storage.
     pub fn blobs(&self) -> Result<Blobs, ClientError> {
         blobs::open(&BlobsConfig::from_variables(&self.variables)?, &self.aws)
+    }
+
+    /// The queue that the variable `name` leads to, such as `INGEST_QUEUE_URL`.
+    pub fn queue(&self, name: &'static str) -> Result<Queue, ClientError> {
+        Queue::open(&self.aws, &QueueConfig::from_variables(&self.variables, name)?)
     }
 
     /// Who signs with the deployment's secret.
