@@ -23,6 +23,11 @@ impl DataFolder {
         self.0.join("objects")
     }
 
+    /// A queue of messages.
+    pub(crate) fn queue(&self, name: &str) -> PathBuf {
+        self.0.join("queues").join(name)
+    }
+
     /// The key that local tokens are signed with.
     pub(crate) fn issuer_key(&self) -> PathBuf {
         self.0.join("issuer.key")

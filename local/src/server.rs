@@ -8,7 +8,7 @@ use axum::{Router, middleware};
 use shared::chunks::Chunks;
 use shared::clients::{ANNOUNCEMENTS_FOLDER, Builder, ClientError, Clients};
 use shared::collections::Collections;
-use shared::config::{ConfigError, Variables};
+use shared::config::{ConfigError, Reach, Variables};
 use shared::documents::Documents;
 use shared::embed::Embedder;
 use shared::http::{Json, boundary};
@@ -18,6 +18,7 @@ use shared::tables;
 use shared::tenants::Tenants;
 use shared::usage::Usage;
 use shared::users::Users;
+use shared::webhooks::{Secrets, WEBHOOK_QUEUE, Webhooks};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -31,6 +32,8 @@ use crate::settings::{EmbedderChoice, Settings};
 use crate::streams::{Consumer, Stream};
 use crate::{embeddings, objects, peer, secret, watch};
 
+/// The queue of what webhooks are to be told.
+const WEBHOOKS: &str = "webhooks";
 /// How long open streams may hold up the end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
@@ -215,6 +218,9 @@ fn local_variables(
         ("REDIS_URL", redis.map(RedisServer::url).unwrap_or_default()),
         ("BLOBS_URL", own_objects(settings)),
         ("BLOBS_PUBLIC_URL", format!("http://{address}/{}", objects::PATH)),
+        (WEBHOOK_QUEUE, own_queue(settings, WEBHOOKS)),
+        // Receivers are on the same machine, most likely.
+        ("WEBHOOK_ALLOW_PRIVATE", "true".to_owned()),
         ("SIGNING_SECRET", secret.to_owned()),
         ("JWT_ISSUER", issuer::ISSUER.to_owned()),
         ("JWT_AUDIENCE", issuer::AUDIENCE.to_owned()),
@@ -237,6 +243,10 @@ fn local_variables(
 
 fn own_objects(settings: &Settings) -> String {
     format!("file://{}", settings.data.objects().display())
+}
+
+fn own_queue(settings: &Settings, name: &str) -> String {
+    format!("file://{}", settings.data.queue(name).display())
 }
 
 async fn embedder(settings: &Settings, builder: &Builder) -> Result<Arc<dyn Embedder>, StartError> {
@@ -271,6 +281,7 @@ async fn api(
     let (signer, door) = (builder.signer()?, builder.door(&dynamodb, &redis)?);
     let (pages, idempotency) = (Pages::new(&dynamodb, &signer), builder.idempotency(&dynamodb, &signer)?);
     let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
+    let webhook_queue = builder.queue(WEBHOOK_QUEUE)?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
@@ -305,9 +316,13 @@ async fn api(
             users: Users::new(&dynamodb),
             keys: Keys::new(&dynamodb),
             usage: Usage::new(&dynamodb),
+            webhooks: Webhooks::new(&dynamodb),
+            secrets: Secrets::new(&signer),
+            reach: Reach::from_variables(builder.variables())?,
+            webhook_queue: webhook_queue.clone(),
             pages,
         }));
     let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
-    let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone());
+    let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone(), webhook_queue);
     Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, config }, changes))
 }

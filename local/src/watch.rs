@@ -67,7 +67,7 @@ impl Function {
 }
 
 /// The variables that lead to the services. The process's others are inherited anyway.
-const LOCAL: [&str; 16] = [
+const LOCAL: [&str; 18] = [
     "BLOBS_PUBLIC_URL",
     "BLOBS_URL",
     "DYNAMODB_ATTEMPT_TIMEOUT_MS",
@@ -84,4 +84,6 @@ const LOCAL: [&str; 16] = [
     "OPENAI_BASE_URL",
     "REDIS_URL",
     "SIGNING_SECRET",
+    "WEBHOOK_ALLOW_PRIVATE",
+    "WEBHOOK_QUEUE_URL",
 ];

@@ -41,3 +41,5 @@ mod tokens;
 mod usage;
 mod users;
 mod vouched;
+mod webhook_deliveries;
+mod webhook_routes;

@@ -269,7 +269,9 @@ mod tests {
         let at = time::macros::datetime!(2026-11-24 12:00 UTC);
         let event = EventId::of(at, &["acme", "1", "document.ready"]);
         assert_eq!(EventId::of(at, &["acme", "1", "document.ready"]), event);
-        for other in [&["acme", "2", "document.ready"], &["acme1", "", "document.ready"], &["other", "1", "document.ready"]] {
+        for other in
+            [&["acme", "2", "document.ready"], &["acme1", "", "document.ready"], &["other", "1", "document.ready"]]
+        {
             assert_ne!(EventId::of(at, other), event, "{other:?}");
         }
         assert!(EventId::of(at + time::Duration::SECOND, &["acme", "0"]) > event);

@@ -3,7 +3,6 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::clients::Message;
 use crate::error::Error;
 use crate::tenancy::{DocumentId, EventId, RegistrationId, TenantId, WebhookId};
 

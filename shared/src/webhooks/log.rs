@@ -16,8 +16,13 @@ const KEEP: Duration = Duration::days(30);
 /// Whether a delivery may be tried now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// It may, by the holder of this claim and nobody else before this time.
-    Taken(OffsetDateTime),
+    /// It may, by the holder of this claim.
+    Taken {
+        /// Nobody else may before this time, which also names the claim.
+        until: OffsetDateTime,
+        /// How often it was tried.
+        attempts: usize,
+    },
     /// Not before this time: somebody else tries, or it failed a while ago.
     NotBefore(OffsetDateTime),
     /// It was delivered or given up.
@@ -45,6 +50,7 @@ impl Deliveries {
     pub async fn claim(&self, notice: &Notice, now: OffsetDateTime, span: Duration) -> Result<Claim, Error> {
         let found = self.dynamodb.get(key(notice)).await?;
         let found: Option<Delivery> = found.map(serde_dynamo::aws_sdk_dynamodb_1::from_item).transpose()?;
+        let attempts = found.as_ref().map_or(0, |delivery| delivery.attempts.len());
         let due = match &found {
             Some(delivery) if delivery.status != DeliveryStatus::Pending => return Ok(Claim::Settled),
             Some(Delivery { next_attempt_at: Some(due), .. }) if *due > now => return Ok(Claim::NotBefore(*due)),
@@ -73,7 +79,7 @@ impl Deliveries {
                 .expression_attribute_values(":due", tables::time(due)?),
         };
         // If it does not hold, another worker was faster.
-        Ok(if apply(request).await? { Claim::Taken(until) } else { Claim::NotBefore(until) })
+        Ok(if apply(request).await? { Claim::Taken { until, attempts } } else { Claim::NotBefore(until) })
     }
 
     /// The receiver has it.

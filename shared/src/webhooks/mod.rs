@@ -15,3 +15,6 @@ pub use event::{Event, EventType, Notice, Topic};
 pub use log::{Claim, Deliveries};
 pub use secret::{InvalidSecret, Secrets, WebhookSecret};
 pub use store::{Disabled, MAX_WEBHOOKS, Webhook, Webhooks};
+
+/// The variable that names the queue of notices.
+pub const WEBHOOK_QUEUE: &str = "WEBHOOK_QUEUE_URL";
