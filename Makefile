@@ -38,12 +38,13 @@ ifneq ($(origin USER),command line)
 USER := ada
 endif
 
-.PHONY: help run watch token test check openapi contract bench eval build footprint deploy
+.PHONY: help run watch token redrive test check openapi contract bench eval build footprint deploy
 
 help:
 	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
 	@echo "make watch    the functions under cargo lambda watch on http://127.0.0.1:$(WATCH_PORT)"
 	@echo "make token    TENANT= USER= ROLE=   print a token of the local issuer"
+	@echo "make redrive  have what was given up tried anew"
 	@echo "make test     all tests"
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
@@ -68,6 +69,10 @@ watch:
 token:
 	@$(BUILD_LOCAL) --quiet
 	@$(LOCAL) token --tenant $(TENANT) --user $(USER) --role $(ROLE)
+
+redrive:
+	@$(BUILD_LOCAL) --quiet
+	@$(LOCAL) redrive
 
 test:
 	@scripts/setup.sh redis weights

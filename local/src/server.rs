@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Router, middleware};
 use shared::chunks::Chunks;
-use shared::clients::{ANNOUNCEMENTS_FOLDER, Builder, ClientError, Clients};
+use shared::clients::{Builder, ClientError, Clients, FolderQueue};
 use shared::collections::Collections;
 use shared::config::{ConfigError, Reach, Variables};
 use shared::documents::Documents;
@@ -18,7 +18,8 @@ use shared::tables;
 use shared::tenants::Tenants;
 use shared::usage::Usage;
 use shared::users::Users;
-use shared::webhooks::{Secrets, WEBHOOK_QUEUE, Webhooks};
+use shared::webhooks::{Deliveries, Secrets, WEBHOOK_QUEUE, Webhooks};
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -26,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::issuer::{self, Issuer};
 use crate::minilm::{self, MiniLm, ModelError};
-use crate::queue::{Queue, Worker};
+use crate::queue::{Delivering, EventSource, Rules, Worker};
 use crate::redis::RedisServer;
 use crate::settings::{EmbedderChoice, Settings};
 use crate::streams::{Consumer, Stream};
@@ -36,6 +37,12 @@ use crate::{embeddings, objects, peer, secret, watch};
 const WEBHOOKS: &str = "webhooks";
 /// How long open streams may hold up the end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
+/// The queue of documents to be worked on.
+const INGEST_QUEUE: &str = "ingest";
+/// Documents worked on side by side.
+const INGEST_WORKERS: usize = 2;
+/// Batches of notices delivered side by side.
+const WEBHOOK_WORKERS: usize = 4;
 
 /// A local installation that runs.
 pub struct Running {
@@ -45,7 +52,7 @@ pub struct Running {
     router: Router,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
-    queue: Option<JoinHandle<()>>,
+    queues: Vec<Delivering>,
     changes: Option<JoinHandle<()>>,
     redis: Option<RedisServer>,
     dynamodb: Option<EmbeddedDynamoDb>,
@@ -115,28 +122,30 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
 
     let keys = issuer.keys()?;
     let jwks = Router::new().route("/.well-known/jwks.json", get(|| async { Json(keys) }));
-    let (router, worker, consumer) = match role {
+    let (router, workers, consumer) = match role {
         Role::Api => {
             let (router, ingest, changes) = api(&builder, embedder).await?;
-            (router, Worker::InProcess(ingest), Consumer::InProcess(Box::new(changes)))
+            let webhooks = webhooks(&builder)?;
+            let workers = Workers {
+                ingest: Worker::in_process(move |event| ingest::handle(ingest.clone(), event)),
+                webhooks: Worker::in_process(move |event| webhooks::handle(webhooks.clone(), event)),
+            };
+            (router, workers, Consumer::InProcess(Box::new(changes)))
         }
         Role::Services { functions_port } => {
             let function = |name| watch::Function::new(name, *functions_port);
-            let (worker, consumer) = (Worker::Function(function("ingest")?), Consumer::Function(function("changes")?));
-            (embeddings::router(embedder), worker, consumer)
+            let workers = Workers {
+                ingest: Worker::Function(function("ingest")?),
+                webhooks: Worker::Function(function("webhooks")?),
+            };
+            (embeddings::router(embedder), workers, Consumer::Function(function("changes")?))
         }
     };
     let blobs = builder.blobs()?;
     let content_urls = builder.content_urls(&blobs, &builder.signer()?)?;
     let beside = jwks.merge(objects::router(blobs, content_urls));
-    // Objects that lie elsewhere are announced elsewhere.
-    let announced_here = variables.optional_text("BLOBS_URL") == Some(&own_objects(settings));
-    let queue = if settings.workers && announced_here {
-        let announcements = settings.data.objects().join(ANNOUNCEMENTS_FOLDER);
-        Some(tokio::spawn(Queue::open(announcements, worker)?.run()))
-    } else {
-        None
-    };
+    let queues = if settings.workers { event_sources(settings, &variables, workers)? } else { Vec::new() };
+    let queues = queues.into_iter().map(EventSource::start).collect();
     // Before anyone can write. The stream of a database elsewhere is consumed where that database is.
     let changes = match &dynamodb {
         Some(own) => {
@@ -155,7 +164,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         let _ = stopped.await;
     });
     let server = tokio::spawn(async move { server.await });
-    Ok(Running { address, variables, issuer, router, stop, server, queue, changes, redis, dynamodb })
+    Ok(Running { address, variables, issuer, router, stop, server, queues, changes, redis, dynamodb })
 }
 
 impl Running {
@@ -186,8 +195,11 @@ impl Running {
 
     /// Stops everything that was started. What is stored stays.
     pub async fn stop(self) {
-        for worker in [self.queue, self.changes].into_iter().flatten() {
-            worker.abort();
+        for queue in self.queues {
+            queue.stop().await;
+        }
+        if let Some(changes) = self.changes {
+            changes.abort();
         }
         let _ = self.stop.send(());
         if tokio::time::timeout(STOP_LIMIT, self.server).await.is_err() {
@@ -200,6 +212,36 @@ impl Running {
             dynamodb.stop().await;
         }
     }
+}
+
+/// Who works which queue off.
+struct Workers {
+    ingest: Worker,
+    webhooks: Worker,
+}
+
+/// The queues that are this machine's own, with who works them off. What lies elsewhere is delivered elsewhere.
+fn event_sources(settings: &Settings, variables: &Variables, workers: Workers) -> Result<Vec<EventSource>, StartError> {
+    let visibility = settings.variables.milliseconds("QUEUE_VISIBILITY_MS", 30_000)?;
+    let attempts = u32::try_from(ingest::Config::from_variables(variables)?.max_attempts).unwrap_or(u32::MAX);
+    // As in the template.
+    let arrivals = Rules { workers: 1, batch: 10, visibility, max_receives: 10 };
+    let work = Rules { workers: INGEST_WORKERS, batch: 1, visibility, max_receives: attempts.saturating_add(1) };
+    let notices = Rules { workers: WEBHOOK_WORKERS, batch: 10, visibility, max_receives: 50 };
+    let mut sources = Vec::new();
+    if variables.optional_text("BLOBS_URL") == Some(&own_objects(settings)) {
+        let queue = FolderQueue::open(&settings.data.arrivals())?;
+        sources.push(EventSource::new(queue, workers.ingest.clone(), arrivals));
+    }
+    if variables.optional_text("INGEST_QUEUE_URL") == Some(&own_queue(settings, INGEST_QUEUE)) {
+        let queue = FolderQueue::open(&settings.data.queue(INGEST_QUEUE))?;
+        sources.push(EventSource::new(queue, workers.ingest, work));
+    }
+    if variables.optional_text(WEBHOOK_QUEUE) == Some(&own_queue(settings, WEBHOOKS)) {
+        let queue = FolderQueue::open(&settings.data.queue(WEBHOOKS))?;
+        sources.push(EventSource::new(queue, workers.webhooks, notices));
+    }
+    Ok(sources)
 }
 
 /// What the functions find in their environment on AWS, for this machine.
@@ -217,6 +259,10 @@ fn local_variables(
         ("DYNAMODB_OPERATION_TIMEOUT_MS", "60000".to_owned()),
         ("REDIS_URL", redis.map(RedisServer::url).unwrap_or_default()),
         ("BLOBS_URL", own_objects(settings)),
+        ("INGEST_QUEUE_URL", own_queue(settings, INGEST_QUEUE)),
+        // Somebody waits for it.
+        ("INGEST_RETRY_MS", "1000".to_owned()),
+        ("INGEST_HEARTBEAT_MS", "5000".to_owned()),
         ("BLOBS_PUBLIC_URL", format!("http://{address}/{}", objects::PATH)),
         (WEBHOOK_QUEUE, own_queue(settings, WEBHOOKS)),
         // Receivers are on the same machine, most likely.
@@ -272,6 +318,18 @@ async fn check_dimensions(dynamodb: &shared::clients::DynamoDb, dimensions: usiz
     }
 }
 
+fn webhooks(builder: &Builder) -> Result<webhooks::State, StartError> {
+    let dynamodb = builder.dynamodb()?;
+    Ok(webhooks::State {
+        webhooks: Webhooks::new(&dynamodb),
+        deliveries: Deliveries::new(&dynamodb),
+        secrets: Secrets::new(&builder.signer()?),
+        outside: builder.outside()?,
+        queue: builder.queue(WEBHOOK_QUEUE)?,
+        clock: Arc::new(OffsetDateTime::now_utc),
+    })
+}
+
 /// The routers of all functions, and the workers' states.
 async fn api(
     builder: &Builder,
@@ -323,6 +381,7 @@ async fn api(
             pages,
         }));
     let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
+    let queue = builder.queue("INGEST_QUEUE_URL")?;
     let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone(), webhook_queue);
-    Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, config }, changes))
+    Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, queue, config }, changes))
 }

@@ -33,6 +33,7 @@ mod lookups;
 mod minilm;
 mod openapi;
 mod providers;
+mod queues;
 mod records;
 mod restart;
 mod revocation;

@@ -77,7 +77,7 @@ impl Scene {
         put.body["secret"].as_str().unwrap().to_owned()
     }
 
-    /// Takes the bodies of all messages, each with how long it is hidden, to the second.
+    /// Takes the bodies of all messages, each with how long it is hidden, in seconds as SQS counts.
     fn take(&self) -> Vec<(Duration, String)> {
         let real = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
         let take = |place: &shared::clients::Place| {
@@ -85,7 +85,7 @@ impl Scene {
             let received = self.queue.receive(place, std::time::Duration::ZERO).unwrap().unwrap();
             self.queue.remove(&received.receipt_handle()).unwrap();
             let hidden = Duration::milliseconds(place.visible_at.saturating_sub(real as i64).max(0));
-            (Duration::seconds(hidden.as_seconds_f64().round() as i64), body)
+            (Duration::seconds(hidden.as_seconds_f64().ceil() as i64), body)
         };
         self.queue.list().unwrap().iter().map(take).collect()
     }
@@ -496,4 +496,29 @@ async fn after_a_rotation_both_secrets_sign_for_a_day() {
         assert_eq!(heard.header("webhook-signature").split(' ').count(), 1 + first_signs);
     }
     scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_delivers_by_itself() {
+    let app = TestApp::start().await;
+    let receiver = Receiver::start().await;
+    let admin = app.user("acme", "olga", Role::Admin);
+    let put = admin.put("/webhooks/crm", json!({ "url": receiver.url() })).await.expect(201).body;
+    let test = admin.post("/webhooks/crm/test", Value::Null).await.expect(202).body;
+    let document = app.ada().ready("ducks.md", DUCKS).await;
+    let started = Instant::now();
+    while receiver.heard().len() < 2 {
+        assert!(started.elapsed() < LAG, "{:?}", receiver.heard());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let heard = receiver.heard();
+    assert_eq!(sorted_types(&heard), ["document.ready", "webhook.test"]);
+    for message in &heard {
+        assert_eq!(message.signatures_of(put["secret"].as_str().unwrap()), 1);
+        match message.header("webhook-id") == test["id"] {
+            true => assert_eq!(message.body()["data"], json!({ "webhook": "crm" })),
+            false => assert_eq!(message.body()["data"], document),
+        }
+    }
+    app.stop().await;
 }

@@ -12,6 +12,7 @@
 mod cluster;
 pub mod data;
 pub mod description;
+mod embeddings;
 mod instance;
 mod issuer;
 mod monitor;
@@ -32,6 +33,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 pub use cluster::RedisCluster;
+pub use embeddings::Embeddings;
 pub use instance::Instance;
 pub use issuer::Issuer;
 pub use monitor::Monitor;

@@ -17,6 +17,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         blobs: builder.blobs()?,
         embedder: builder.embedder()?,
         epochs: builder.epochs(&redis, &dynamodb)?,
+        queue: builder.queue("INGEST_QUEUE_URL")?,
         config: ingest::Config::from_variables(builder.variables())?,
     };
     let work = |event: LambdaEvent<SqsEvent>| async {

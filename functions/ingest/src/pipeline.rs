@@ -13,6 +13,7 @@ use crate::State;
 use crate::chunk::{self, Passage};
 use crate::extract;
 use crate::notification::{announced, attempt};
+use crate::surrender;
 
 /// Passages whose vectors are asked for together.
 const BATCH: usize = 32;
@@ -43,26 +44,25 @@ pub(crate) async fn run(state: &State, message: &SqsMessage) -> Result<(), Error
         if document.version != key.version || document.status == Status::Ready {
             continue;
         }
-        let failure = match work(state, &key, document.clone()).await {
+        let (failure, outcome) = match work(state, &key, document.clone()).await {
             Ok(()) => continue,
             Err(Stop::Obsolete) => {
                 tracing::info!(tenant = %key.tenant, document = %key.document, "nothing left to do");
                 continue;
             }
-            Err(Stop::Failed(failure)) => failure,
+            Err(Stop::Failed(failure)) => (failure, Ok(())),
             Err(Stop::Retry(_, error)) if !last_attempt => return Err(error),
             Err(Stop::Retry(code, error)) => {
                 tracing::error!(tenant = %key.tenant, document = %key.document, %error, "given up");
-                Failure {
-                    code,
-                    detail: "The document could not be processed, although it was tried repeatedly.".into(),
-                }
+                // As an error, so that the message is kept among the dead letters.
+                (surrender::failure(code), Err(error))
             }
         };
         tracing::info!(tenant = %key.tenant, document = %key.document, code = ?failure.code, "failed");
         let document = state.documents.find(&key.tenant, key.document).await?.unwrap_or(document);
         state.documents.failed(&key.tenant, &document, &failure, OffsetDateTime::now_utc()).await?;
         tell(state, &key, &[]).await;
+        outcome?;
     }
     Ok(())
 }

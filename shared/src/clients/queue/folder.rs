@@ -214,6 +214,8 @@ mod tests {
         let folder = tempdir().unwrap();
         let tenant: TenantId = "acme".parse().unwrap();
         queue(folder.path()).send(Some(&tenant), "ä\n{}", Duration::ZERO).unwrap();
+        // Ids sort by the millisecond.
+        std::thread::sleep(Duration::from_millis(2));
         queue(folder.path()).send(None, "second", LONG).unwrap();
         let again = queue(folder.path());
         let places = again.list().unwrap();

@@ -63,7 +63,9 @@ impl Queue {
     pub async fn send(&self, message: Message) -> Result<(), Error> {
         match &self.0 {
             Kind::Sqs(queue) => queue.send(message).await,
-            Kind::Folder(queue) => queue.send(Some(&message.group), &message.body, message.delay).map_err(away),
+            Kind::Folder(queue) => {
+                queue.send(Some(&message.group), &message.body, message.delay).map_err(|error| away(&error))
+            }
         }
     }
 
@@ -73,7 +75,7 @@ impl Queue {
         let span = span.min(LONGEST_HIDING);
         match &self.0 {
             Kind::Sqs(queue) => queue.hide(receipt_handle, span).await,
-            Kind::Folder(queue) => queue.hide(receipt_handle, span).map_err(away),
+            Kind::Folder(queue) => queue.hide(receipt_handle, span).map_err(|error| away(&error)),
         }
     }
 
@@ -86,6 +88,6 @@ impl Queue {
     }
 }
 
-fn away(error: std::io::Error) -> Error {
+fn away(error: &std::io::Error) -> Error {
     Error::unavailable(format!("the folder of a queue: {error}"))
 }
