@@ -132,16 +132,23 @@ impl Sealer {
         Ok([nonce.as_ref().as_slice(), &text].concat())
     }
 
+    /// Whether it opens with the newest secret, so that the others may go.
+    pub fn is_current(&self, sealed: &[u8], place: &str) -> bool {
+        Self::open_with(&self.0.newest, sealed, place).is_some()
+    }
+
     /// The text in what was sealed; `None` if it was altered, moved, or sealed with a secret that is gone.
     pub fn open(&self, sealed: &[u8], place: &str) -> Option<Vec<u8>> {
+        self.0.iter().find_map(|key| Self::open_with(key, sealed, place))
+    }
+
+    fn open_with(key: &[u8; LENGTH], sealed: &[u8], place: &str) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
-        self.0.iter().find_map(|key| {
-            let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
-            let mut text = sealed.to_vec();
-            let length = key.open_in_place(Nonce::from(nonce), Aad::from(place), &mut text).ok()?.len();
-            text.truncate(length);
-            Some(text)
-        })
+        let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
+        let mut text = sealed.to_vec();
+        let length = key.open_in_place(Nonce::from(nonce), Aad::from(place), &mut text).ok()?.len();
+        text.truncate(length);
+        Some(text)
     }
 }
 
@@ -224,6 +231,8 @@ mod tests {
 
         let sealed = old.sealer(Purpose::IdempotencyAnswer).seal(b"x".to_vec(), "").unwrap();
         assert_eq!(both.sealer(Purpose::IdempotencyAnswer).open(&sealed, "").unwrap(), b"x");
+        assert!(!both.sealer(Purpose::IdempotencyAnswer).is_current(&sealed, ""));
+        assert!(old.sealer(Purpose::IdempotencyAnswer).is_current(&sealed, ""));
         assert_eq!(new.sealer(Purpose::IdempotencyAnswer).open(&sealed, ""), None);
     }
 

@@ -10,7 +10,8 @@ use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde_json::{Value, json};
 use shared::clients::{Builder, FolderQueue, Outside};
-use shared::config::{Reach, Variables};
+use shared::config::{Reach, SigningConfig, Variables};
+use shared::signing::Signer;
 use shared::tenancy::Role;
 use shared::webhooks::{Deliveries, Secrets, WEBHOOK_QUEUE, Webhooks};
 use tempfile::TempDir;
@@ -499,6 +500,35 @@ async fn after_a_rotation_both_secrets_sign_for_a_day() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_secret_of_the_deployment_is_replaced_without_losing_those_of_webhooks() {
+    const NEW: &str = "a new secret of more than thirty-two bytes";
+    let mut scene = Scene::begin().await;
+    let old = scene.app.running().variables().optional_text("SIGNING_SECRET").unwrap().to_owned();
+    let secrets = |text: &str| {
+        let config = SigningConfig::from_variables(&Variables::from_pairs([("SIGNING_SECRET", text)])).unwrap();
+        Secrets::new(&Signer::new(&config))
+    };
+    let mut signing = Vec::new();
+    for id in ["first", "second"] {
+        signing.push(scene.hook(id, &scene.receiver.url()).await);
+        let put = json!({ "url": scene.receiver.url(), "secret": "rotate" });
+        let put = scene.admin().put(&format!("/webhooks/{id}"), put).await.expect(200).body;
+        signing.push(put["secret"].as_str().unwrap().to_owned());
+    }
+    // While both are about, the first is told something.
+    scene.worker.secrets = secrets(&format!("{NEW},{old}"));
+    assert_eq!(outcome(&scene, "first").await, json!(["delivered", 204, null]));
+    scene.worker.secrets = secrets(NEW);
+    assert_eq!(outcome(&scene, "first").await, json!(["delivered", 204, null]));
+    for heard in scene.receiver.heard() {
+        assert_eq!((heard.signatures_of(&signing[0]), heard.signatures_of(&signing[1])), (1, 1));
+    }
+    assert_eq!(outcome(&scene, "second").await, json!(["pending", null, "secret_lost"]), "it says so");
+    assert_eq!(scene.receiver.heard().len(), 2);
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_installation_delivers_by_itself() {
     let app = TestApp::start().await;
     let receiver = Receiver::start().await;
@@ -515,10 +545,9 @@ async fn an_installation_delivers_by_itself() {
     assert_eq!(sorted_types(&heard), ["document.ready", "webhook.test"]);
     for message in &heard {
         assert_eq!(message.signatures_of(put["secret"].as_str().unwrap()), 1);
-        match message.header("webhook-id") == test["id"] {
-            true => assert_eq!(message.body()["data"], json!({ "webhook": "crm" })),
-            false => assert_eq!(message.body()["data"], document),
-        }
+        let is_test = message.header("webhook-id") == test["id"];
+        let data = if is_test { json!({ "webhook": "crm" }) } else { document.clone() };
+        assert_eq!(message.body()["data"], data);
     }
     app.stop().await;
 }

@@ -91,3 +91,60 @@ fn event(change: &Change, id: DocumentId) -> Result<Option<(Topic, Event)>, Faul
         Event { id: EventId::of(change.at, &parts), kind: topic.into(), at: change.at, document_id: Some(id), data };
     Ok(Some((topic, event)))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::tests::{changes, key};
+
+    const ID: &str = "01J9ZQ3W6V8Y0ABCDEFGHJKMNP";
+
+    fn document(status: &str, version: u32) -> Value {
+        let version = version.to_string();
+        json!({
+            "id": { "S": ID }, "collection": { "S": "board" }, "filename": { "S": "ducks.md" },
+            "content_type": { "S": "text/markdown" }, "size_bytes": { "N": "5" }, "sha256": { "S": "00" },
+            "version": { "N": version }, "status": { "S": status }, "stages": { "L": [] }, "chunk_count": { "N": "1" },
+            "metadata": { "M": {} }, "created_at": { "S": "2026-11-24T00:00:00Z" },
+            "updated_at": { "S": "2026-11-24T00:00:00Z" }, "created_by": { "S": "ada" },
+        })
+    }
+
+    fn told(name: &'static str, before: Value, after: Value) -> Option<(Topic, Event)> {
+        let changes = changes([(name, key("T#acme", &format!("DOC#{ID}")), before, after)]);
+        event(&changes[0].1, ID.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn webhooks_are_told_when_a_document_becomes_ready_or_fails_and_of_nothing_between() {
+        let topic = |before, after| told("MODIFY", before, after).map(|(topic, _)| topic);
+        for (before, after, expected) in [
+            (document("indexing", 1), document("ready", 1), Some(Topic::DocumentReady)),
+            (document("ready", 1), document("ready", 2), Some(Topic::DocumentReady)),
+            (document("extracting", 1), document("failed", 1), Some(Topic::DocumentFailed)),
+            (document("awaiting_upload", 1), document("failed", 1), Some(Topic::DocumentFailed)),
+            (document("failed", 1), document("queued", 1), None),
+            (document("queued", 1), document("extracting", 1), None),
+            (document("ready", 1), document("queued", 2), None),
+            (document("ready", 1), document("ready", 1), None),
+            (document("failed", 1), document("failed", 1), None),
+        ] {
+            assert_eq!(topic(before.clone(), after.clone()), expected, "{before} {after}");
+        }
+        let made = told("INSERT", json!({}), document("awaiting_upload", 1));
+        assert_eq!(made, None);
+    }
+
+    #[test]
+    fn the_document_is_told_as_it_is_shown_and_little_of_one_that_is_gone() {
+        let (_, ready) = told("MODIFY", document("indexing", 1), document("ready", 1)).unwrap();
+        let shown = ["id", "filename", "status", "error"].map(|name| &ready.data[name]);
+        assert_eq!(shown, [&json!(ID), &json!("ducks.md"), &json!("ready"), &Value::Null]);
+        assert_eq!(ready.data.get("embedded_tokens"), None);
+        let (topic, gone) = told("REMOVE", document("ready", 1), json!({})).unwrap();
+        assert_eq!(topic, Topic::DocumentDeleted);
+        assert_eq!(gone.data, json!({ "id": ID, "collection": "board", "filename": "ducks.md" }));
+    }
+}

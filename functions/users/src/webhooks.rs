@@ -149,7 +149,10 @@ pub(crate) async fn put(
             let secret = secret.map_or_else(WebhookSecret::new, Secret::value)?;
             (Webhook::new(tenant, id, &secret, &state.secrets, now)?, Some(secret))
         }
-        (Some(webhook), None) => (webhook, None),
+        (Some(mut webhook), None) => {
+            webhook.renew_seal(tenant, &state.secrets)?;
+            (webhook, None)
+        }
         (Some(mut webhook), Some(secret)) => {
             let secret = secret.value()?;
             // The same one again would end the one before it too early.

@@ -63,10 +63,13 @@ async fn deliver(state: &State, body: &str) -> Result<(), Error> {
     let notice: Notice = serde_json::from_str(body).map_err(|error| Error::internal(format!("no notice: {error}")))?;
     let (tenant, id, event) = (&notice.tenant, &notice.webhook, notice.event.id);
     let found = state.webhooks.find(tenant, id).await?;
-    let Some(webhook) = found.filter(|webhook| webhook.registration == notice.registration) else {
+    let Some(mut webhook) = found.filter(|webhook| webhook.registration == notice.registration) else {
         tracing::info!(%tenant, webhook = %id, %event, "the webhook is gone");
         return Ok(());
     };
+    if webhook.renew_seal(tenant, &state.secrets)? {
+        state.webhooks.keep_seal(tenant, &webhook).await?;
+    }
     let (claim, attempts) = match state.deliveries.claim(&notice, (state.clock)(), CLAIM).await? {
         Claim::Taken { until, attempts } => (until, attempts + 1),
         Claim::NotBefore(due) => return send_again(state, &notice, body, due).await,

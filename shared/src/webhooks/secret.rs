@@ -94,6 +94,22 @@ impl Secrets {
         let sealed = STANDARD.decode(sealed).ok()?;
         self.0.open(&sealed, &place(tenant, id, registration)).map(WebhookSecret)
     }
+
+    /// The same secret sealed anew, if it was sealed with an older secret of the deployment, which will be gone one day.
+    pub(super) fn renewed(
+        &self,
+        sealed: &str,
+        tenant: &TenantId,
+        id: &WebhookId,
+        registration: RegistrationId,
+    ) -> Result<Option<String>, Error> {
+        let bytes = STANDARD.decode(sealed).map_err(Error::internal)?;
+        if self.0.is_current(&bytes, &place(tenant, id, registration)) {
+            return Ok(None);
+        }
+        let opened = self.open(sealed, tenant, id, registration);
+        opened.map(|secret| self.seal(&secret, tenant, id, registration)).transpose()
+    }
 }
 
 fn place(tenant: &TenantId, id: &WebhookId, registration: RegistrationId) -> String {

@@ -1,6 +1,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -109,6 +110,19 @@ impl Webhook {
         Ok(())
     }
 
+    /// Seals its secrets anew if they were sealed with an older secret of the deployment; whether they were.
+    pub fn renew_seal(&mut self, tenant: &TenantId, secrets: &Secrets) -> Result<bool, Error> {
+        let sealed = [&mut self.secret].into_iter().chain(self.previous_secret.as_mut().map(|it| &mut it.sealed));
+        let mut renewed = false;
+        for sealed in sealed {
+            if let Some(anew) = secrets.renewed(sealed, tenant, &self.id, self.registration)? {
+                *sealed = anew;
+                renewed = true;
+            }
+        }
+        Ok(renewed)
+    }
+
     /// The secrets that sign now, the newest first; none if it cannot be read any more.
     pub fn secrets(&self, tenant: &TenantId, secrets: &Secrets, now: OffsetDateTime) -> Vec<WebhookSecret> {
         let open = |sealed: &str| secrets.open(sealed, tenant, &self.id, self.registration);
@@ -188,22 +202,42 @@ impl Webhooks {
     /// Disables a webhook whose receiver is gone, unless an admin has changed it since it was read.
     pub async fn disable(&self, tenant: &TenantId, webhook: &Webhook, reason: Disabled) -> Result<(), Error> {
         let request = self
-            .dynamodb
+            .update(tenant, webhook)
+            .update_expression("SET enabled = :no, disabled_reason = :reason ADD revision :one")
+            .expression_attribute_values(":no", AttributeValue::Bool(false))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .expression_attribute_values(":reason", serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(reason)?);
+        unless_changed(request).await
+    }
+
+    /// Keeps secrets that were sealed anew, unless somebody has changed the webhook since it was read. Nothing else of it
+    /// changes, so who changes it at the same time does not have to know.
+    pub async fn keep_seal(&self, tenant: &TenantId, webhook: &Webhook) -> Result<(), Error> {
+        let previous = serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(&webhook.previous_secret)?;
+        let request = self
+            .update(tenant, webhook)
+            .update_expression("SET secret = :secret, previous_secret = :previous")
+            .expression_attribute_values(":secret", text(&webhook.secret))
+            .expression_attribute_values(":previous", previous);
+        unless_changed(request).await
+    }
+
+    fn update(&self, tenant: &TenantId, webhook: &Webhook) -> UpdateItemFluentBuilder {
+        self.dynamodb
             .client
             .update_item()
             .table_name(&self.dynamodb.table)
             .set_key(Some(Key::webhook(tenant, &webhook.id).attributes()))
-            .update_expression("SET enabled = :no, disabled_reason = :reason ADD revision :one")
             .condition_expression("registration = :registration AND revision = :seen")
-            .expression_attribute_values(":no", AttributeValue::Bool(false))
-            .expression_attribute_values(":reason", serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(reason)?)
-            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
             .expression_attribute_values(":registration", text(webhook.registration.to_string()))
-            .expression_attribute_values(":seen", AttributeValue::N(webhook.revision.to_string()));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+            .expression_attribute_values(":seen", AttributeValue::N(webhook.revision.to_string()))
+    }
+}
+
+async fn unless_changed(request: UpdateItemFluentBuilder) -> Result<(), Error> {
+    match request.send().await {
+        Ok(_) => Ok(()),
+        Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -9,9 +9,8 @@ const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)
 }
 
-const fn v6(segments: [u16; 8], length: u8) -> Ipv6Net {
-    let [a, b, c, d, e, f, g, h] = segments;
-    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), length)
+const fn v6(first: u16, second: u16, length: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0), length)
 }
 
 /// Addresses that are no host of the Internet, after IANA's registry of special-purpose addresses (RFC 6890).
@@ -34,22 +33,22 @@ const SPECIAL_V4: [Ipv4Net; 15] = [
 ];
 
 /// The only IPv6 addresses that are hosts of the Internet (RFC 4291) …
-const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
+const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 3);
 /// … but for these.
 const SPECIAL_V6: [Ipv6Net; 4] = [
-    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), // protocol assignments, RFC 2928, with Teredo, RFC 4380
-    v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), // documentation, RFC 3849
-    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), // 6to4, RFC 3056: an IPv4 address within
-    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), // documentation, RFC 9637
+    v6(0x2001, 0, 23),     // protocol assignments, RFC 2928, with Teredo, RFC 4380
+    v6(0x2001, 0xdb8, 32), // documentation, RFC 3849
+    v6(0x2002, 0, 16),     // 6to4, RFC 3056: an IPv4 address within
+    v6(0x3fff, 0, 20),     // documentation, RFC 9637
 ];
 /// IPv4 through a translator (RFC 6052): what counts is the address within.
-const TRANSLATED: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
+const TRANSLATED: Ipv6Net = v6(0x64, 0xff9b, 96);
 
 /// What a network of one's own is made of: private addresses and this machine.
 const OWN_V4: [Ipv4Net; 4] = [v4(10, 0, 0, 0, 8), v4(127, 0, 0, 0, 8), v4(172, 16, 0, 0, 12), v4(192, 168, 0, 0, 16)];
-const OWN_V6: [Ipv6Net; 2] = [v6([0, 0, 0, 0, 0, 0, 0, 1], 128), v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7)];
-/// The metadata of EC2 within them.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+const OWN_V6: Ipv6Net = v6(0xfc00, 0, 7);
+/// EC2's own services within them, its metadata at fd00:ec2::254 among them.
+const EC2_V6: Ipv6Net = v6(0xfd00, 0xec2, 32);
 
 impl Reach {
     /// Whether an address may be connected to.
@@ -70,9 +69,9 @@ impl Reach {
         if let Some(address) = address.to_ipv4_mapped().or(embedded) {
             return self.admits_v4(address);
         }
-        let within = |nets: &[Ipv6Net]| nets.iter().any(|net| net.contains(&address));
-        (GLOBAL_V6.contains(&address) && !within(&SPECIAL_V6))
-            || (self == Self::Private && within(&OWN_V6) && address != METADATA_V6)
+        let own = address == Ipv6Addr::LOCALHOST || (OWN_V6.contains(&address) && !EC2_V6.contains(&address));
+        let global = GLOBAL_V6.contains(&address) && !SPECIAL_V6.iter().any(|net| net.contains(&address));
+        global || (self == Self::Private && own)
     }
 
     /// What is wrong with an address to send to, if anything is that can be seen without asking what its name stands for.
@@ -178,6 +177,7 @@ mod tests {
             "0xa9fea9fe",
             "[fe80::1]",
             "[fd00:ec2::254]",
+            "[fd00:ec2::23]",
             "[::ffff:169.254.169.254]",
             "[64:ff9b::169.254.169.254]",
             "[64:ff9b:1::8.8.8.8]",
