@@ -47,7 +47,7 @@ const TRANSLATED: Ipv6Net = v6(0x64, 0xff9b, 96);
 /// What a network of one's own is made of: private addresses and this machine.
 const OWN_V4: [Ipv4Net; 4] = [v4(10, 0, 0, 0, 8), v4(127, 0, 0, 0, 8), v4(172, 16, 0, 0, 12), v4(192, 168, 0, 0, 16)];
 const OWN_V6: Ipv6Net = v6(0xfc00, 0, 7);
-/// EC2's own services within them, its metadata at fd00:ec2::254 among them.
+/// EC2's own services within them, its metadata at `fd00:ec2::254` among them.
 const EC2_V6: Ipv6Net = v6(0xfd00, 0xec2, 32);
 
 impl Reach {
