@@ -62,9 +62,14 @@ fn role(text: &str) -> Result<Role, String> {
 
 type AnyError = Box<dyn std::error::Error>;
 
+fn main() -> ExitCode {
+    // The workers in this process start it again to read a file.
+    ingest::extract_if_told().unwrap_or_else(|| serve(Arguments::parse()))
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+async fn serve(arguments: Arguments) -> ExitCode {
+    match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ragline: {error}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Router, middleware};
 use shared::chunks::Chunks;
-use shared::clients::{Builder, ClientError, Clients, FolderQueue};
+use shared::clients::{Builder, ClientError, Clients};
 use shared::collections::Collections;
 use shared::config::{ConfigError, Reach, Variables};
 use shared::documents::Documents;
@@ -16,6 +16,7 @@ use shared::keys::Keys;
 use shared::page::Pages;
 use shared::tables;
 use shared::tenants::Tenants;
+use shared::texts::Texts;
 use shared::usage::Usage;
 use shared::users::Users;
 use shared::webhooks::{Deliveries, Secrets, WEBHOOK_QUEUE, Webhooks};
@@ -27,22 +28,15 @@ use tokio::task::JoinHandle;
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::issuer::{self, Issuer};
 use crate::minilm::{self, MiniLm, ModelError};
-use crate::queue::{Delivering, EventSource, Rules, Worker};
+use crate::queue::{Delivering, EventSource, Worker};
 use crate::redis::RedisServer;
 use crate::settings::{EmbedderChoice, Settings};
 use crate::streams::{Consumer, Stream};
+use crate::workers::{INGEST_FOLDER, WEBHOOK_FOLDER, Workers};
 use crate::{embeddings, objects, peer, secret, watch};
 
-/// The queue of what webhooks are to be told.
-const WEBHOOKS: &str = "webhooks";
 /// How long open streams may hold up the end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
-/// The queue of documents to be worked on.
-const INGEST_QUEUE: &str = "ingest";
-/// Documents worked on side by side.
-const INGEST_WORKERS: usize = 2;
-/// Batches of notices delivered side by side.
-const WEBHOOK_WORKERS: usize = 4;
 
 /// A local installation that runs.
 pub struct Running {
@@ -124,7 +118,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let jwks = Router::new().route("/.well-known/jwks.json", get(|| async { Json(keys) }));
     let (router, workers, consumer) = match role {
         Role::Api => {
-            let (router, ingest, changes) = api(&builder, embedder).await?;
+            let (router, ingest, changes) = api(settings, &builder, embedder).await?;
             let webhooks = webhooks(&builder)?;
             let workers = Workers {
                 ingest: Worker::in_process(move |event| ingest::handle(ingest.clone(), event)),
@@ -142,9 +136,10 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         }
     };
     let blobs = builder.blobs()?;
-    let content_urls = builder.content_urls(&blobs, &builder.signer()?)?;
-    let beside = jwks.merge(objects::router(blobs, content_urls));
-    let queues = if settings.workers { event_sources(settings, &variables, workers)? } else { Vec::new() };
+    let signer = builder.signer()?;
+    let (content_urls, upload_urls) = (builder.content_urls(&blobs, &signer)?, builder.upload_urls(&blobs, &signer)?);
+    let beside = jwks.merge(objects::router(blobs, content_urls, upload_urls));
+    let queues = if settings.workers { workers.sources(settings, &variables)? } else { Vec::new() };
     let queues = queues.into_iter().map(EventSource::start).collect();
     // Before anyone can write. The stream of a database elsewhere is consumed where that database is.
     let changes = match &dynamodb {
@@ -214,36 +209,6 @@ impl Running {
     }
 }
 
-/// Who works which queue off.
-struct Workers {
-    ingest: Worker,
-    webhooks: Worker,
-}
-
-/// The queues that are this machine's own, with who works them off. What lies elsewhere is delivered elsewhere.
-fn event_sources(settings: &Settings, variables: &Variables, workers: Workers) -> Result<Vec<EventSource>, StartError> {
-    let visibility = settings.variables.milliseconds("QUEUE_VISIBILITY_MS", 30_000)?;
-    let attempts = u32::try_from(ingest::Config::from_variables(variables)?.max_attempts).unwrap_or(u32::MAX);
-    // As in the template.
-    let arrivals = Rules { workers: 1, batch: 10, visibility, max_receives: 10 };
-    let work = Rules { workers: INGEST_WORKERS, batch: 1, visibility, max_receives: attempts.saturating_add(1) };
-    let notices = Rules { workers: WEBHOOK_WORKERS, batch: 10, visibility, max_receives: 50 };
-    let mut sources = Vec::new();
-    if variables.optional_text("BLOBS_URL") == Some(&own_objects(settings)) {
-        let queue = FolderQueue::open(&settings.data.arrivals())?;
-        sources.push(EventSource::new(queue, workers.ingest.clone(), arrivals));
-    }
-    if variables.optional_text("INGEST_QUEUE_URL") == Some(&own_queue(settings, INGEST_QUEUE)) {
-        let queue = FolderQueue::open(&settings.data.queue(INGEST_QUEUE))?;
-        sources.push(EventSource::new(queue, workers.ingest, work));
-    }
-    if variables.optional_text(WEBHOOK_QUEUE) == Some(&own_queue(settings, WEBHOOKS)) {
-        let queue = FolderQueue::open(&settings.data.queue(WEBHOOKS))?;
-        sources.push(EventSource::new(queue, workers.webhooks, notices));
-    }
-    Ok(sources)
-}
-
 /// What the functions find in their environment on AWS, for this machine.
 fn local_variables(
     settings: &Settings,
@@ -259,12 +224,12 @@ fn local_variables(
         ("DYNAMODB_OPERATION_TIMEOUT_MS", "60000".to_owned()),
         ("REDIS_URL", redis.map(RedisServer::url).unwrap_or_default()),
         ("BLOBS_URL", own_objects(settings)),
-        ("INGEST_QUEUE_URL", own_queue(settings, INGEST_QUEUE)),
+        ("INGEST_QUEUE_URL", own_queue(settings, INGEST_FOLDER)),
         // Somebody waits for it.
         ("INGEST_RETRY_MS", "1000".to_owned()),
         ("INGEST_HEARTBEAT_MS", "5000".to_owned()),
         ("BLOBS_PUBLIC_URL", format!("http://{address}/{}", objects::PATH)),
-        (WEBHOOK_QUEUE, own_queue(settings, WEBHOOKS)),
+        (WEBHOOK_QUEUE, own_queue(settings, WEBHOOK_FOLDER)),
         // Receivers are on the same machine, most likely.
         ("WEBHOOK_ALLOW_PRIVATE", "true".to_owned()),
         ("SIGNING_SECRET", secret.to_owned()),
@@ -287,11 +252,13 @@ fn local_variables(
     embedding.or(&settings.variables).or(&defaults)
 }
 
-fn own_objects(settings: &Settings) -> String {
+/// Where this machine's own objects are.
+pub(crate) fn own_objects(settings: &Settings) -> String {
     format!("file://{}", settings.data.objects().display())
 }
 
-fn own_queue(settings: &Settings, name: &str) -> String {
+/// Where a queue of this machine's own is.
+pub(crate) fn own_queue(settings: &Settings, name: &str) -> String {
     format!("file://{}", settings.data.queue(name).display())
 }
 
@@ -332,6 +299,7 @@ fn webhooks(builder: &Builder) -> Result<webhooks::State, StartError> {
 
 /// The routers of all functions, and the workers' states.
 async fn api(
+    settings: &Settings,
     builder: &Builder,
     embedder: Arc<dyn Embedder>,
 ) -> Result<(Router, ingest::State, changes::State), StartError> {
@@ -342,6 +310,7 @@ async fn api(
     let webhook_queue = builder.queue(WEBHOOK_QUEUE)?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
+    let (texts, usage, queue) = (Texts::new(&blobs), Usage::new(&dynamodb), builder.queue("INGEST_QUEUE_URL")?);
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
 
     let router = Router::new()
@@ -352,6 +321,8 @@ async fn api(
             collections: collections.clone(),
             chunks: chunks.clone(),
             content_urls: builder.content_urls(&blobs, &signer)?,
+            blobs: blobs.clone(),
+            texts: texts.clone(),
             pages: pages.clone(),
         }))
         .merge(upload::router(upload::State {
@@ -360,6 +331,9 @@ async fn api(
             documents: documents.clone(),
             collections,
             blobs: blobs.clone(),
+            upload_urls: builder.upload_urls(&blobs, &signer)?,
+            queue: queue.clone(),
+            usage: usage.clone(),
         }))
         .merge(search::router(search::State { door: door.clone(), retriever: retriever.clone() }))
         .merge(chat::router(chat::State {
@@ -373,7 +347,7 @@ async fn api(
             tenants: Tenants::new(&dynamodb),
             users: Users::new(&dynamodb),
             keys: Keys::new(&dynamodb),
-            usage: Usage::new(&dynamodb),
+            usage,
             webhooks: Webhooks::new(&dynamodb),
             secrets: Secrets::new(&signer),
             reach: Reach::from_variables(builder.variables())?,
@@ -383,5 +357,6 @@ async fn api(
     let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
     let queue = builder.queue("INGEST_QUEUE_URL")?;
     let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone(), webhook_queue);
-    Ok((router, ingest::State { documents, chunks, blobs, embedder, epochs, queue, config }, changes))
+    let extractor = settings.extractor.clone();
+    Ok((router, ingest::State { documents, chunks, blobs, texts, extractor, embedder, epochs, queue, config }, changes))
 }

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use ingest::Extractor;
 use shared::config::{ConfigError, Variables};
 
 use crate::folder::DataFolder;
@@ -18,6 +19,8 @@ pub struct Settings {
     /// installation uses that one and starts none of its own. `QUEUE_VISIBILITY_MS` is how long a message is hidden when it
     /// is received (30,000).
     pub variables: Variables,
+    /// The program that reads files for the workers, see [`ingest::Extractor`].
+    pub extractor: Extractor,
     /// Whether this process works queues off. Several that share a data folder may.
     pub workers: bool,
 }
@@ -48,6 +51,6 @@ impl Settings {
                 });
             }
         };
-        Ok(Self { data, port, embedder, variables, workers: true })
+        Ok(Self { data, port, embedder, variables, extractor: Extractor::of_this_program(), workers: true })
     }
 }

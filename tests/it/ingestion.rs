@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use shared::clients::Builder;
 use shared::documents::Documents;
 use tests::TestApp;
+use time::OffsetDateTime;
 
 use crate::flow::DUCKS;
 
@@ -86,10 +87,11 @@ async fn a_document_that_is_deleted_twice_takes_nothing_from_the_next_with_its_b
     let dynamodb = Builder::new(app.running().variables().clone()).await.dynamodb().unwrap();
     let (documents, tenant) = (Documents::new(&dynamodb), "acme".parse().unwrap());
     let first = documents.get(&tenant, id.parse().unwrap()).await.unwrap();
-    documents.delete(&tenant, &first).await.unwrap();
+    let delete = || documents.delete(&tenant, &first.collection, first.id, OffsetDateTime::now_utc());
+    assert!(delete().await.unwrap());
     let second = ada.upload("ducks.md", DUCKS).await;
     // Somebody who read the first before it was gone.
-    documents.delete(&tenant, &first).await.unwrap();
+    assert!(!delete().await.unwrap());
     let again = ada.upload_with("ducks.md", DUCKS.as_bytes(), &[]).await.expect(200).body;
     assert_eq!((&again["duplicate"], &again["document"]["id"]), (&true.into(), &second.as_str().into()));
     app.stop().await;

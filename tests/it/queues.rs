@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use local::DataFolder;
 use serde_json::{Value, json};
-use shared::chunks::Chunks;
-use shared::clients::{Builder, FolderQueue};
-use shared::documents::Documents;
+use shared::clients::{FolderQueue, Place};
+use shared::tasks::Task;
 use shared::tenancy::Role;
 use tests::{Embeddings, Instance, TestApp};
 use time::OffsetDateTime;
@@ -33,8 +32,14 @@ fn queue(app: &TestApp, name: &str) -> FolderQueue {
     queues.into_iter().find(|queue| queue.name() == name).unwrap()
 }
 
+/// Its messages, but those that give up uploads later on.
+fn messages(queue: &FolderQueue) -> Vec<Place> {
+    let is_upload = |place: &Place| Task::read(&queue.body(place).unwrap_or_default()).is_none();
+    queue.list().unwrap().into_iter().filter(is_upload).collect()
+}
+
 /// A notification of the storage.
-fn notification(key: &str) -> String {
+pub(crate) fn notification(key: &str) -> String {
     json!({
         "Records": [{
             "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1",
@@ -103,7 +108,7 @@ async fn a_message_that_makes_no_sense_ends_as_dead_letter_and_harms_no_other() 
         until(|| !queue(&app, name).dead().unwrap().is_empty()).await;
         let dead = queue(&app, name).dead().unwrap();
         assert_eq!((dead.len(), dead[0].receives, dead[0].group.as_ref()), (1, receives, Some(&tenant)), "{name}");
-        until(|| queue(&app, name).list().unwrap().is_empty()).await;
+        until(|| messages(&queue(&app, name)).is_empty()).await;
     }
     app.stop().await;
 }
@@ -121,7 +126,7 @@ async fn a_document_given_up_is_failed_and_tried_anew_after_a_redrive() {
 
     embeddings.fail(false);
     assert_eq!(queue(&app, "ingest").redrive().unwrap(), 1);
-    until(|| queue(&app, "ingest").list().unwrap().is_empty()).await;
+    until(|| messages(&queue(&app, "ingest")).is_empty()).await;
     let document = app.ada().get(&format!("/documents/{id}")).await.expect(200).body;
     assert_eq!((&document["status"], &document["error"]), (&json!("ready"), &Value::Null));
     assert!(queue(&app, "ingest").dead().unwrap().is_empty());
@@ -141,7 +146,7 @@ async fn a_document_that_workers_die_over_is_failed_and_its_message_a_dead_lette
     let ingest = queue(&app, "ingest");
     let body = notification(&format!("t/acme/{id}/1/original"));
     ingest.send(Some(&"acme".parse().unwrap()), &body, Duration::from_mins(1)).unwrap();
-    let sent = ingest.list().unwrap().into_iter().find(|place| place.receives == 0).unwrap();
+    let sent = messages(&ingest).into_iter().find(|place| place.receives == 0).unwrap();
     ingest.receive(&sent, Duration::ZERO).unwrap().unwrap();
 
     let document = app.ada().worked_off(&id).await;
@@ -157,7 +162,7 @@ async fn work_that_takes_longer_than_a_message_is_hidden_is_begun_once() {
     let further = [("QUEUE_VISIBILITY_MS", "1000"), ("INGEST_HEARTBEAT_MS", "400")];
     let app = TestApp::start_with(&[&embeddings.variables()[..], &further].concat()).await;
     app.ada().ready("ducks.md", DUCKS).await;
-    until(|| queue(&app, "ingest").list().unwrap().is_empty()).await;
+    until(|| messages(&queue(&app, "ingest")).is_empty()).await;
     let mut asked = embeddings.asked();
     let all = asked.len();
     asked.sort_unstable();
@@ -191,21 +196,6 @@ async fn two_processes_share_the_work_and_do_none_of_it_twice() {
     app.stop().await;
 }
 
-/// What a worker is made of, over the same services as an installation.
-async fn worker(app: &TestApp) -> ingest::State {
-    let builder = Builder::new(app.running().variables().clone()).await;
-    let (dynamodb, redis) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
-    ingest::State {
-        documents: Documents::new(&dynamodb),
-        chunks: Chunks::new(&dynamodb),
-        blobs: builder.blobs().unwrap(),
-        embedder: builder.embedder().unwrap(),
-        epochs: builder.epochs(&redis, &dynamodb).unwrap(),
-        queue: builder.queue("INGEST_QUEUE_URL").unwrap(),
-        config: ingest::Config::from_variables(builder.variables()).unwrap(),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_batch_only_what_failed_comes_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -215,11 +205,11 @@ async fn of_a_batch_only_what_failed_comes_back() {
     let app = TestApp::start_with(&[("INGEST_QUEUE_URL", &url)]).await;
     let ids = [app.ada().upload("ducks.md", DUCKS).await, app.ada().upload("more.md", "# More\n\nOf ducks.").await];
     work.send(None, "no notification", Duration::ZERO).unwrap();
-    until(|| work.list().unwrap().len() == 3).await;
+    until(|| messages(&work).len() == 3).await;
 
     let mut event = SqsEvent::default();
     let mut bad = String::new();
-    for place in work.list().unwrap() {
+    for place in messages(&work) {
         let place = work.receive(&place, Duration::from_secs(1)).unwrap().unwrap();
         let mut message = SqsMessage::default();
         message.message_id = Some(place.id.clone());
@@ -233,7 +223,7 @@ async fn of_a_batch_only_what_failed_comes_back() {
         }
         event.records.push(message);
     }
-    let response = ingest::handle(worker(&app).await, event).await;
+    let response = ingest::handle(app.worker().await, event).await;
     let failed: Vec<_> = response.batch_item_failures.iter().map(|failure| &failure.item_identifier).collect();
     assert_eq!(failed, [&bad]);
     for id in ids {

@@ -25,10 +25,15 @@ mod signing_key;
 mod sse;
 mod user;
 
+use ingest::Extractor;
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
 use reqwest::redirect::Policy;
+use shared::chunks::Chunks;
+use shared::clients::Builder;
 use shared::config::Variables;
+use shared::documents::Documents;
 use shared::tenancy::Role;
+use shared::texts::Texts;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -52,6 +57,13 @@ const DEFAULTS: [(&str, &str); 5] = [
     ("LIMIT_TENANT_PER_HOUR", "10000000"),
     ("LIMIT_IP_PER_MINUTE", "1000000"),
 ];
+
+/// Reads files by the program `extract`, which is built with the tests and lies above them.
+pub fn extractor() -> Extractor {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.ancestors().skip(1).map(|folder| folder.join("extract")).find(|program| program.is_file());
+    Extractor::of(program.expect("the program `extract` is built"))
+}
 
 /// A local installation.
 pub struct TestApp {
@@ -87,6 +99,7 @@ impl TestApp {
             port: 0,
             embedder,
             variables: variables.clone(),
+            extractor: extractor(),
             workers: true,
         };
         let running = local::start(&settings).await.expect("the installation starts");
@@ -109,6 +122,29 @@ impl TestApp {
     /// The installation itself.
     pub fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// What a worker of its documents is made of, over the same services.
+    pub async fn worker(&self) -> ingest::State {
+        self.worker_with(&Variables::default()).await
+    }
+
+    /// The same with further variables, which win.
+    pub async fn worker_with(&self, variables: &Variables) -> ingest::State {
+        let builder = Builder::new(variables.clone().or(self.running.variables())).await;
+        let (dynamodb, redis) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
+        let blobs = builder.blobs().unwrap();
+        ingest::State {
+            documents: Documents::new(&dynamodb),
+            chunks: Chunks::new(&dynamodb),
+            texts: Texts::new(&blobs),
+            blobs,
+            extractor: extractor(),
+            embedder: builder.embedder().unwrap(),
+            epochs: builder.epochs(&redis, &dynamodb).unwrap(),
+            queue: builder.queue("INGEST_QUEUE_URL").unwrap(),
+            config: ingest::Config::from_variables(builder.variables()).unwrap(),
+        }
     }
 
     /// Where its Redis is.

@@ -2,11 +2,14 @@
 //! embedder's window together with the title and headings in front of it.
 
 use shared::chunks::Chunk;
+use shared::documents::{ErrorCode, Failure};
 use shared::embed::Embedder;
 use text_splitter::{ChunkCapacity, ChunkConfig, ChunkSizer, TextSplitter};
 
-use crate::extract::{Kind, Text};
+use crate::text::{Kind, Text};
 
+/// The most passages of a document: about two thousand dense pages.
+const MAX_CHUNKS: usize = 20_000;
 /// Tokens that every model adds around a text.
 const MARKERS: usize = 2;
 
@@ -42,10 +45,10 @@ impl Passage {
 
 /// A run of blocks under the same headings on the same page.
 #[derive(Debug, Default)]
-struct Section {
-    headings: Vec<(u8, String)>,
+struct Section<'a> {
+    headings: Vec<(u8, &'a str)>,
     page: Option<u32>,
-    text: String,
+    text: &'a str,
     /// Where it begins in the text of the document, in characters.
     start: usize,
     /// Where its text goes on behind the headings, in bytes; none while it has only headings.
@@ -53,47 +56,47 @@ struct Section {
 }
 
 /// Cuts a text into passages.
-pub(crate) fn split(text: &Text, filename: &str, embedder: &dyn Embedder) -> Vec<Passage> {
-    let title = text.title.clone().or_else(|| telling_name(filename));
-    sections(text).iter().flat_map(|section| split_section(section, title.as_deref(), embedder)).collect()
+pub(crate) fn split(text: &Text, filename: &str, embedder: &dyn Embedder) -> Result<Vec<Passage>, Failure> {
+    let title = text.title().map(str::to_owned).or_else(|| telling_name(filename));
+    let mut passages = Vec::new();
+    for section in sections(text) {
+        passages.extend(split_section(&section, title.as_deref(), embedder));
+        if passages.len() > MAX_CHUNKS {
+            return Err(too_many());
+        }
+    }
+    Ok(passages)
 }
 
-/// The text of the document is its blocks, joined by an empty line, or by a line end before a [`Kind::Line`].
-fn sections(text: &Text) -> Vec<Section> {
-    let mut sections = Vec::new();
+fn sections(text: &Text) -> Vec<Section<'_>> {
+    let plain = text.plain();
+    let mut sections: Vec<Section<'_>> = Vec::new();
+    let mut headings: Vec<(u8, &str)> = Vec::new();
+    let (mut start, mut counted, mut characters) = (0, 0, 0);
     let mut section = Section::default();
-    let mut headings: Vec<(u8, String)> = Vec::new();
-    let mut position = 0;
-    for (index, block) in text.blocks.iter().enumerate() {
-        let separator = match (index, block.kind) {
-            (0, _) => "",
-            (_, Kind::Line) => "\n",
-            _ => "\n\n",
-        };
+    for block in text.blocks() {
         let starts_anew = match block.kind {
             Kind::Heading(_) => section.body.is_some(),
-            Kind::Paragraph | Kind::Line => section.body.is_some() && section.page != block.page,
+            _ => section.body.is_some() && section.page != block.page,
         };
-        position += separator.chars().count();
         if starts_anew {
             sections.push(std::mem::take(&mut section));
         }
         if let Kind::Heading(level) = block.kind {
             headings.retain(|(above, _)| *above < level);
-            headings.push((level, block.text.clone()));
+            headings.push((level, block.text));
         }
         if section.text.is_empty() {
-            section.start = position;
+            characters += plain[counted..block.start].chars().count();
+            (start, counted) = (block.start, block.start);
+            section.start = characters;
             section.page = block.page;
-        } else {
-            section.text.push_str(separator);
         }
         if !matches!(block.kind, Kind::Heading(_)) {
-            section.body.get_or_insert(section.text.len());
+            section.body.get_or_insert(block.start - start);
         }
         section.headings.clone_from(&headings);
-        section.text.push_str(&block.text);
-        position += block.text.chars().count();
+        section.text = &plain[start..block.start + block.text.len()];
     }
     if !section.text.is_empty() {
         sections.push(section);
@@ -101,9 +104,16 @@ fn sections(text: &Text) -> Vec<Section> {
     sections
 }
 
+fn too_many() -> Failure {
+    Failure {
+        code: ErrorCode::TooLarge,
+        detail: format!("The document has more than {MAX_CHUNKS} passages; divide it."),
+    }
+}
+
 /// The first passage begins with the headings of the section; what is embedded has them in front of every passage.
-fn split_section(section: &Section, title: Option<&str>, embedder: &dyn Embedder) -> Vec<Passage> {
-    let path: Vec<&str> = section.headings.iter().map(|(_, heading)| heading.as_str()).collect();
+fn split_section(section: &Section<'_>, title: Option<&str>, embedder: &dyn Embedder) -> Vec<Passage> {
+    let path: Vec<&str> = section.headings.iter().map(|(_, heading)| *heading).collect();
     let heading = (!path.is_empty()).then(|| path.join(" › "));
     let context = context(title, &path, embedder);
     let passage = |text: &str, start: usize, embedded: String| {
@@ -112,7 +122,7 @@ fn split_section(section: &Section, title: Option<&str>, embedder: &dyn Embedder
         Passage { text: text.to_owned(), page: section.page, heading: heading.clone(), span, embedded }
     };
     let Some(body) = section.body else {
-        return vec![passage(&section.text, 0, context)];
+        return vec![passage(section.text, 0, context)];
     };
     let reserved = embedder.tokens(&context) + MARKERS;
     let capacity = embedder.window().saturating_sub(reserved).max(embedder.window() / 2);
@@ -177,49 +187,31 @@ mod tests {
     use shared::embed::HashingEmbedder;
 
     use super::*;
-    use crate::extract::Block;
-
-    fn block(kind: Kind, text: &str, page: Option<u32>) -> Block {
-        Block { kind, text: text.to_owned(), page }
-    }
-
-    /// The text of the document as the spans count it.
-    fn whole(text: &Text) -> Vec<char> {
-        let mut whole = String::new();
-        for (index, block) in text.blocks.iter().enumerate() {
-            whole.push_str(if index == 0 {
-                ""
-            } else if block.kind == Kind::Line {
-                "\n"
-            } else {
-                "\n\n"
-            });
-            whole.push_str(&block.text);
-        }
-        whole.chars().collect()
-    }
 
     fn long_text() -> Text {
         let sentence = "Die schöne Ente schwimmt über den größten See. ";
-        Text {
-            title: Some("Enten".to_owned()),
-            blocks: vec![
-                block(Kind::Heading(1), "Enten", Some(1)),
-                block(Kind::Heading(2), "Schwimmen", Some(1)),
-                block(Kind::Paragraph, (sentence.repeat(60)).trim_end(), Some(1)),
-                block(Kind::Paragraph, (sentence.repeat(9)).trim_end(), Some(2)),
-                block(Kind::Heading(2), "Fliegen 🦆", Some(2)),
-                block(Kind::Paragraph, "Sie fliegt.", Some(2)),
-                block(Kind::Line, "Und landet.", Some(2)),
-            ],
+        let mut text = Text::default();
+        let blocks = [
+            (Kind::Heading(1), "Enten", 1),
+            (Kind::Heading(2), "Schwimmen", 1),
+            (Kind::Paragraph, &sentence.repeat(60), 1),
+            (Kind::Paragraph, &sentence.repeat(9), 2),
+            (Kind::Heading(2), "Fliegen 🦆", 2),
+            (Kind::Paragraph, "Sie fliegt.", 2),
+            (Kind::Line, "Und landet.", 2),
+        ];
+        for (kind, said, page) in blocks {
+            text.push(kind, said, Some(page)).unwrap();
         }
+        text.entitle("Enten");
+        text
     }
 
     #[test]
     fn the_text_of_a_passage_stands_at_its_span() {
         let text = long_text();
-        let whole = whole(&text);
-        let passages = split(&text, "x.pdf", &HashingEmbedder::new(64));
+        let whole: Vec<char> = text.plain().chars().collect();
+        let passages = split(&text, "x.pdf", &HashingEmbedder::new(64)).unwrap();
         assert!(passages.len() > 3, "{}", passages.len());
         for passage in &passages {
             let (start, end) = (passage.span.0 as usize, passage.span.1 as usize);
@@ -231,10 +223,10 @@ mod tests {
     fn passages_cover_the_text_fit_the_window_and_end_with_sentences() {
         let embedder = HashingEmbedder::new(64);
         let text = long_text();
-        let passages = split(&text, "x.pdf", &embedder);
+        let passages = split(&text, "x.pdf", &embedder).unwrap();
         let squeeze = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
         let joined: String = passages.iter().map(|passage| squeeze(&passage.text)).collect();
-        assert_eq!(joined, squeeze(&whole(&text).into_iter().collect::<String>()));
+        assert_eq!(joined, squeeze(text.plain()));
         for passage in &passages {
             assert!(embedder.tokens(&passage.embedded) + MARKERS <= embedder.window(), "{passage:?}");
             assert!(passage.text.ends_with('.'), "{passage:?}");
@@ -243,7 +235,7 @@ mod tests {
 
     #[test]
     fn headings_and_pages_are_those_a_passage_stands_under() {
-        let passages = split(&long_text(), "x.pdf", &HashingEmbedder::new(64));
+        let passages = split(&long_text(), "x.pdf", &HashingEmbedder::new(64)).unwrap();
         assert_eq!(passages[0].heading.as_deref(), Some("Enten › Schwimmen"));
         assert_eq!(passages[0].page, Some(1));
         let last = passages.last().unwrap();

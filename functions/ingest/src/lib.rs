@@ -5,11 +5,14 @@
 
 mod arrivals;
 mod chunk;
+mod embedding;
 mod extract;
+mod extractor;
 mod heartbeat;
 mod notification;
 mod pipeline;
 mod surrender;
+mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +25,10 @@ use shared::documents::Documents;
 use shared::door::Epochs;
 use shared::embed::Embedder;
 use shared::error::Error;
+use shared::texts::Texts;
+
+pub use extractor::{Extractor, Limits, NotExtracted, extract_if_told};
+pub use text::{Block, Kind, Text};
 
 /// What the worker needs.
 #[derive(Clone)]
@@ -32,6 +39,10 @@ pub struct State {
     pub chunks: Chunks,
     /// Their originals.
     pub blobs: Blobs,
+    /// What is read in them.
+    pub texts: Texts,
+    /// Makes text of originals.
+    pub extractor: Extractor,
     /// Turns passages into vectors.
     pub embedder: Arc<dyn Embedder>,
     /// Tells the cache how a document gets on.
@@ -53,15 +64,25 @@ pub struct Config {
     pub retry: Duration,
     /// `INGEST_HEARTBEAT_MS`: how often the message in work is hidden again (20,000).
     pub heartbeat: Duration,
+    /// `INGEST_EMBED_BATCH`: passages whose vectors are asked for together (32).
+    pub embed_batch: usize,
+    /// `INGEST_EMBED_CONCURRENCY`: batches in work at a time, for each document (4).
+    pub embed_concurrency: usize,
 }
 
 impl Config {
     /// Reads the variables named above.
     pub fn from_variables(variables: &Variables) -> Result<Self, ConfigError> {
+        let number = |name, default| {
+            let number = variables.number(name, default, 1..=1_000)?;
+            Ok::<_, ConfigError>(usize::try_from(number).unwrap_or(1_000))
+        };
         Ok(Self {
             max_attempts: variables.number("INGEST_MAX_ATTEMPTS", 5, 1..=100)?,
             retry: variables.milliseconds("INGEST_RETRY_MS", 60_000)?,
             heartbeat: variables.milliseconds("INGEST_HEARTBEAT_MS", 20_000)?,
+            embed_batch: number("INGEST_EMBED_BATCH", 32)?,
+            embed_concurrency: number("INGEST_EMBED_CONCURRENCY", 4)?,
         })
     }
 

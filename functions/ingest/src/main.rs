@@ -1,20 +1,33 @@
 //! The `ingest` function.
 
+use std::process::ExitCode;
+
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::chunks::Chunks;
 use shared::clients::Builder;
 use shared::documents::Documents;
 use shared::telemetry;
+use shared::texts::Texts;
+
+fn main() -> Result<ExitCode, lambda_runtime::Error> {
+    if let Some(code) = ingest::extract_if_told() {
+        return Ok(code);
+    }
+    serve()?;
+    Ok(ExitCode::SUCCESS)
+}
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn serve() -> Result<(), lambda_runtime::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
+    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let state = ingest::State {
         documents: Documents::new(&dynamodb),
         chunks: Chunks::new(&dynamodb),
-        blobs: builder.blobs()?,
+        texts: Texts::new(&blobs),
+        blobs,
+        extractor: ingest::Extractor::of_this_program(),
         embedder: builder.embedder()?,
         epochs: builder.epochs(&redis, &dynamodb)?,
         queue: builder.queue("INGEST_QUEUE_URL")?,

@@ -5,8 +5,8 @@ use shared::documents::{ErrorCode, Failure, Status};
 use shared::error::Error;
 use time::OffsetDateTime;
 
-use crate::State;
 use crate::notification::{announced, attempt};
+use crate::{State, pipeline};
 
 /// For a message that comes once more than it is tried: the last attempt failed, or the worker died over it. Its document
 /// becomes `failed`, so that nobody waits for ever, and the error sends the message to the dead letters, from where it can be
@@ -14,8 +14,12 @@ use crate::notification::{announced, attempt};
 pub(crate) async fn give_up(state: &State, message: &SqsMessage) -> Result<(), Error> {
     let mut in_vain = false;
     for key in announced(message).map_err(Error::internal)? {
-        let Some(document) = state.documents.find(&key.tenant, key.document).await? else { continue };
-        if document.version != key.version || document.status == Status::Ready {
+        let found = state.documents.find(&key.tenant, key.document).await?;
+        let Some(document) = found.filter(|found| found.version == key.version) else {
+            pipeline::clear(state, &key).await?;
+            continue;
+        };
+        if document.status == Status::Ready {
             continue;
         }
         in_vain = true;

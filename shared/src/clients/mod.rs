@@ -10,6 +10,7 @@ mod dynamodb;
 mod outside;
 mod queue;
 mod redis;
+mod upload_urls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +21,13 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 
 pub use self::announcements::ANNOUNCEMENTS_FOLDER;
-pub use self::blobs::{BlobKey, Blobs};
+pub use self::blobs::{BlobKey, Blobs, Fetched};
 pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
 pub use self::dynamodb::DynamoDb;
 pub use self::outside::{Outside, Unanswered};
 pub use self::queue::{FolderQueue, LONGEST_DELAY, LONGEST_HIDING, Message, Place, Queue};
 pub use self::redis::{CacheError, Redis, Script};
+pub use self::upload_urls::{Announced, SignedUpload, UploadRequest, UploadUrls};
 use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
     AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, QueueConfig,
@@ -101,6 +103,11 @@ impl Builder {
     /// The addresses of what lies in the object storage.
     pub fn content_urls(&self, blobs: &Blobs, signer: &Signer) -> Result<ContentUrls, ClientError> {
         Ok(ContentUrls::new(blobs, &BlobsConfig::from_variables(&self.variables)?, signer))
+    }
+
+    /// The addresses at which bytes can be put into the object storage.
+    pub fn upload_urls(&self, blobs: &Blobs, signer: &Signer) -> Result<UploadUrls, ClientError> {
+        Ok(UploadUrls::new(blobs, &BlobsConfig::from_variables(&self.variables)?, signer))
     }
 
     /// The answers to requests that may be repeated.

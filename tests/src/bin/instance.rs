@@ -3,13 +3,22 @@
 
 use std::error::Error;
 use std::io;
+use std::process::ExitCode;
 
 use local::{DataFolder, Settings};
 use shared::config::{TelemetryConfig, Variables};
 use shared::telemetry;
 
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    // The workers in this process start it again to read a file.
+    match ingest::extract_if_told() {
+        Some(code) => Ok(code),
+        None => serve().map(|()| ExitCode::SUCCESS),
+    }
+}
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn serve() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).ok_or("usage: instance <data folder> [workers]")?;
     let defaults = Variables::from_pairs([("LOG_LEVEL", "warn,dynoxide=error")]);
     let variables = Variables::from_process().or(&defaults);

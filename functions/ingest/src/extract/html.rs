@@ -1,6 +1,9 @@
 use dom_smoothie::{Config, Readability, TextMode};
 
-use super::{Text, markdown};
+use shared::documents::Failure;
+
+use super::{markdown, no_text};
+use crate::text::Text;
 
 /// Whether a text is a web page.
 pub(super) fn is_html(text: &str) -> bool {
@@ -10,20 +13,13 @@ pub(super) fn is_html(text: &str) -> bool {
 }
 
 /// The main content of a page, without navigation, scripts and styles, by way of Markdown.
-pub(super) fn extract(html: &str) -> Text {
+pub(super) fn extract(html: &str) -> Result<Text, Failure> {
     let config = Config { text_mode: TextMode::Markdown, ..Config::default() };
     let article = Readability::new(html, None, Some(config)).and_then(|mut page| page.parse());
-    match article {
-        Ok(article) => {
-            let mut text = markdown::extract(&article.text_content);
-            text.title = Some(article.title).filter(|title| !title.trim().is_empty()).or(text.title);
-            text
-        }
-        Err(error) => {
-            tracing::info!(%error, "a page has no article");
-            Text::default()
-        }
-    }
+    let article = article.map_err(|_| no_text())?;
+    let mut text = markdown::extract(&article.text_content)?;
+    text.entitle(&article.title);
+    Ok(text)
 }
 
 #[cfg(test)]

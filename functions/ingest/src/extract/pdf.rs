@@ -3,16 +3,21 @@ use unpdf::Error;
 use unpdf::model::{Block as PdfBlock, Paragraph};
 use unpdf::parser::ParseOptions;
 
-use super::{Block, Kind, Text, corrupt, encrypted};
+use super::{corrupt, encrypted};
+use crate::text::{Kind, Text};
+
+/// A block as the parser has it.
+struct Block {
+    kind: Kind,
+    text: String,
+    page: Option<u32>,
+}
 
 pub(super) fn extract(bytes: &[u8]) -> Result<Text, Failure> {
     let options = ParseOptions { parallel: false, ..ParseOptions::default() };
     let document = unpdf::parse_bytes_with_options(bytes, options).map_err(|error| match error {
         Error::Encrypted | Error::InvalidPassword => encrypted(),
-        error => {
-            tracing::info!(%error, "a PDF could not be read");
-            corrupt()
-        }
+        _ => corrupt(),
     })?;
     if document.pages.is_empty() {
         return Err(corrupt());
@@ -37,7 +42,12 @@ pub(super) fn extract(bytes: &[u8]) -> Result<Text, Failure> {
         }
     }
     complete_sentences(&mut blocks);
-    Ok(Text { title: document.metadata.title, blocks })
+    let mut text = Text::default();
+    for block in &blocks {
+        text.push(block.kind, &block.text, block.page)?;
+    }
+    text.entitle(document.metadata.title.as_deref().unwrap_or_default());
+    Ok(text)
 }
 
 fn kind(paragraph: &Paragraph) -> Kind {

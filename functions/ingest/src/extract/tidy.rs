@@ -1,19 +1,13 @@
 use unicode_normalization::UnicodeNormalization;
 
-use super::Text;
-
 /// Words that follow a hyphen without being the rest of a word: "Ein- und Ausgabe", "pre- and postfix".
 const AFTER_A_REAL_HYPHEN: [&str; 8] = ["und", "oder", "bis", "sowie", "and", "or", "to", "bzw."];
 
-/// The same text in one spelling: composed characters (NFC), ligatures as letters, single spaces, no soft hyphens, and
-/// words that a line end had broken in one piece.
-pub(super) fn tidy(mut text: Text) -> Text {
-    text.title = text.title.map(|title| line(&title)).filter(|title| !title.is_empty());
-    for block in &mut text.blocks {
-        let lines: Vec<String> = block.text.lines().map(line).filter(|line| !line.is_empty()).collect();
-        block.text = lines.join("\n");
-    }
-    text
+/// The same text in one spelling: composed characters (NFC), ligatures as letters, single spaces, no soft hyphens, no empty
+/// lines, and words that a line end had broken in one piece.
+pub(crate) fn tidy(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(line).filter(|line| !line.is_empty()).collect();
+    lines.join("\n")
 }
 
 fn line(text: &str) -> String {
