@@ -49,7 +49,7 @@ help:
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
 	@echo "make contract the running API against its description"
-	@echo "make bench    what the door costs, beside a plain GET"
+	@echo "make bench    what the door costs beside a plain GET, and ingestion beside its embedder"
 	@echo "make eval     DATASET=<folder>      measure the search of the running server"
 	@echo "make build    build the functions for Lambda and print their sizes"
 	@echo "make deploy   ENVIRONMENT=dev       deploy to AWS"
@@ -97,8 +97,8 @@ contract:
 	@python3 tests/contract/run.py --local $${CARGO_TARGET_DIR:-target}/debug/local --schemathesis .tools/bin/schemathesis
 
 bench:
-	@scripts/setup.sh redis
-	cargo bench --workspace --bench door
+	@scripts/setup.sh redis weights
+	cargo bench --workspace --bench door --bench ingestion
 
 EVAL_TENANT = eval-$(notdir $(abspath $(DATASET)))
 

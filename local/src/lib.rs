@@ -21,5 +21,6 @@ mod workers;
 pub use dynamodb::EmbeddedDynamoDb;
 pub use folder::DataFolder;
 pub use issuer::{Issuer, TokenClaims};
+pub use minilm::{MiniLm, ModelError};
 pub use server::{Running, StartError, start};
 pub use settings::{EmbedderChoice, Settings};

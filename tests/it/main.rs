@@ -37,6 +37,7 @@ mod openapi;
 mod providers;
 mod queues;
 mod quotas;
+mod races;
 mod records;
 mod replacing;
 mod restart;

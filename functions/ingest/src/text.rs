@@ -61,8 +61,8 @@ impl Kind {
     fn separator(self, before: Option<Kind>) -> &'static str {
         match (before, self) {
             (None, _) => "",
-            (_, Self::Line | Self::Columns | Self::Row) => "\n",
-            (_, Self::Heading(_) | Self::Paragraph) => "\n\n",
+            (Some(Self::Paragraph | Self::Line | Self::Columns | Self::Row), Self::Line | Self::Row) => "\n",
+            _ => "\n\n",
         }
     }
 }
@@ -85,6 +85,17 @@ impl Text {
         Ok(())
     }
 
+    /// Adds another text, its headings so many levels below. The pages of that are not pages of this.
+    pub(crate) fn append(&mut self, other: &Self, levels: u8) -> Result<(), Failure> {
+        other.blocks().try_for_each(|block| {
+            let kind = match block.kind {
+                Kind::Heading(level) => Kind::Heading(level.saturating_add(levels)),
+                kind => kind,
+            };
+            self.push(kind, block.text, None)
+        })
+    }
+
     /// Gives it a title, unless that says nothing.
     pub(crate) fn entitle(&mut self, title: &str) {
         let title = tidy(title);
@@ -98,7 +109,8 @@ impl Text {
         self.title.as_deref()
     }
 
-    /// All of it: the blocks, joined by an empty line, or by a line end before list entries and table rows. The spans of
+    /// All of it: the blocks, joined by an empty line, or by a line end before a [`Kind::Line`] or a [`Kind::Row`]
+    /// that is not the first under its heading. The spans of
     /// passages count the characters of this.
     pub fn plain(&self) -> &str {
         &self.plain
@@ -128,7 +140,8 @@ impl Text {
     }
 }
 
-fn too_much_text() -> Failure {
+/// The failure of a text that is longer than a document may be.
+pub(crate) fn too_much_text() -> Failure {
     Failure {
         code: ErrorCode::TooLarge,
         detail: format!(

@@ -1,6 +1,6 @@
 //! Entering a document before its bytes are there.
 
-use shared::documents::{Created, Document, ErrorCode, Incoming, Metadata, Replaced, Status};
+use shared::documents::{Created, Document, ErrorCode, Incoming, Replaced, Status};
 use shared::error::Error;
 use shared::tasks::{Awaited, Task};
 use shared::tenancy::{CollectionId, DocumentId, Permission};
@@ -77,7 +77,7 @@ async fn create(
         stages: Vec::new(),
         error: None,
         chunk_count: 0,
-        metadata: incoming.metadata.unwrap_or_else(Metadata::new),
+        metadata: incoming.metadata.unwrap_or_default(),
         created_at: now,
         updated_at: now,
         created_by: principal.user.clone(),

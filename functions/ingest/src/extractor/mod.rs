@@ -104,6 +104,9 @@ impl Extractor {
         let mut command = Command::new(&self.program);
         command
             .env_clear()
+            // Threads would each reserve a heap, which counts though nothing is in it.
+            .env("MALLOC_ARENA_MAX", "1")
+            .env("RAYON_NUM_THREADS", "1")
             .arg(child::ORDER)
             .arg(self.limits.memory.to_string())
             .arg(self.limits.time.as_secs().to_string())
