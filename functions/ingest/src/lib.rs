@@ -20,6 +20,7 @@ use shared::documents::Documents;
 use shared::door::Epochs;
 use shared::embed::Embedder;
 
+pub use chunk::{Passage, split};
 pub use extractor::{Extractor, Limits, NotExtracted, extract_if_told};
 pub use text::{Block, Kind, Text};
 

@@ -11,7 +11,7 @@ use super::{corrupt, encrypted};
 const MAX_ENTRIES: usize = 20_000;
 /// The most bytes that all entries together say they have.
 const MAX_TOTAL: u128 = 1024 * 1024 * 1024;
-/// The most bytes of an entry that is read whole.
+/// The most bytes of an entry with text.
 const MAX_PART: u64 = 128 * 1024 * 1024;
 
 /// The zip archive that an office document is.
@@ -28,6 +28,12 @@ impl<'a> Archive<'a> {
         }
         if archive.has_overlapping_files().map_err(failure)? {
             return Err(corrupt());
+        }
+        for index in 0..archive.len() {
+            let entry = archive.by_index_raw(index).map_err(failure)?;
+            if entry.name().ends_with(".xml") && entry.size() > MAX_PART {
+                return Err(bomb());
+            }
         }
         Ok(Self(archive))
     }

@@ -36,7 +36,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 320 * 1024 * 1024, time: Duration::from_secs(60) }
+        Self { memory: 320 * 1024 * 1024, time: Duration::from_secs(120) }
     }
 }
 
