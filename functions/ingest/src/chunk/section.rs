@@ -4,6 +4,8 @@ use crate::text::{Kind, Text};
 
 /// The most bytes of a text that are cut at once: the effort grows faster than the text.
 const STRETCH: usize = 32 * 1024;
+/// The most where no sentence ends: there the effort grows fastest.
+const ENDLESS: usize = 4 * 1024;
 /// A heading of more bytes is a paragraph that somebody made to look like one.
 const LONGEST_HEADING: usize = 600;
 /// Headings without anything below them are passages of about so many bytes.
@@ -95,13 +97,15 @@ impl<'a> Section<'a> {
         let mut stretches = Vec::new();
         let mut end = start;
         for piece in &self.body {
-            if piece.place.end - start > even && end > start {
+            let endless = is_endless(&self.text[piece.place.clone()]);
+            if piece.place.end - start > if endless { ENDLESS } else { even } && end > start {
                 stretches.push(start..end);
                 start = piece.place.start;
             }
             end = piece.place.end;
-            while end - start > STRETCH {
-                let cut = start + cut(&self.text[start..end]);
+            let most = if endless { ENDLESS } else { STRETCH };
+            while end - start > most {
+                let cut = start + cut(&self.text[start..end], most);
                 stretches.push(start..cut);
                 start = cut;
             }
@@ -122,10 +126,28 @@ impl<'a> Section<'a> {
     }
 }
 
+/// Whether sentences, if there are any in a text, do not end for very long.
+fn is_endless(text: &str) -> bool {
+    let (mut end, mut before) = (0, ' ');
+    let is_end = |before: char, c: char| match before {
+        '.' | '!' | '?' | '؟' | '।' => c.is_whitespace(),
+        '。' | '！' | '？' | '\n' => true,
+        _ => false,
+    };
+    text.len() > ENDLESS
+        && text.char_indices().any(|(at, c)| {
+            if is_end(before, c) {
+                end = at;
+            }
+            before = c;
+            at - end > ENDLESS
+        })
+}
+
 /// Where to cut a block that is too long: behind a sentence if one ends late enough, else behind a word.
-fn cut(text: &str) -> usize {
-    let limit = text.floor_char_boundary(STRETCH);
-    let (early, late) = text[..limit].split_at(text.floor_char_boundary(STRETCH / 2));
+fn cut(text: &str, most: usize) -> usize {
+    let limit = text.floor_char_boundary(most);
+    let (early, late) = text[..limit].split_at(text.floor_char_boundary(most / 2));
     let behind = [". ", "\n", "; ", " "].iter().find_map(|end| late.rfind(end).map(|at| early.len() + at + end.len()));
     behind.unwrap_or(limit)
 }

@@ -31,7 +31,7 @@ impl<'a> Archive<'a> {
         }
         for index in 0..archive.len() {
             let entry = archive.by_index_raw(index).map_err(failure)?;
-            if entry.name().ends_with(".xml") && entry.size() > MAX_PART {
+            if entry.name().is_ok_and(|name| name.ends_with(".xml")) && entry.size() > MAX_PART {
                 return Err(bomb());
             }
         }
