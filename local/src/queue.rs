@@ -21,7 +21,7 @@ const LAST_RETRY: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub(crate) enum Worker {
     /// The handler of the function, in this process.
-    InProcess(ingest::State),
+    InProcess(Box<ingest::State>),
     /// The function itself, in another process.
     Function(Function),
 }
@@ -31,7 +31,7 @@ impl Worker {
         let mut event = SqsEvent::default();
         event.records = vec![message];
         match self {
-            Self::InProcess(state) => Ok(ingest::handle(state.clone(), event).await),
+            Self::InProcess(state) => Ok(ingest::handle((**state).clone(), event).await),
             Self::Function(function) => function.invoke(&event).await,
         }
     }

@@ -115,7 +115,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let (router, worker, consumer) = match role {
         Role::Api => {
             let (router, ingest, changes) = api(settings, &builder, embedder).await?;
-            (router, Worker::InProcess(ingest), Consumer::InProcess(Box::new(changes)))
+            (router, Worker::InProcess(Box::new(ingest)), Consumer::InProcess(Box::new(changes)))
         }
         Role::Services { functions_port } => {
             let function = |name| watch::Function::new(name, *functions_port);

@@ -65,7 +65,7 @@ fn digest(name: &str, outcome: &Result<Text, Failure>) -> String {
         }
         writeln!(digest, "\n{title}: {}", blocks.len()).unwrap();
         // Evenly from beginning to end: what goes wrong does not always do so on the first page.
-        let most = if title == "headings" { TOLD } else { TOLD / 4 };
+        let most = if title == "headings" { TOLD } else { TOLD / 2 };
         for block in blocks.iter().step_by(blocks.len().div_ceil(most)) {
             let level = if let Kind::Heading(level) = block.kind { format!("{level} ") } else { String::new() };
             let page = block.page.map_or(String::new(), |page| format!("p. {page} "));

@@ -78,7 +78,9 @@ fn a_damaged_file_ends_in_text_or_a_typed_failure() {
         runner
             .run(&damages, |damages| {
                 let mut bytes = sample.clone();
-                damages.iter().for_each(|damage| damage.to(&mut bytes));
+                for damage in &damages {
+                    damage.to(&mut bytes);
+                }
                 let file = NamedTempFile::new().unwrap();
                 fs::write(file.path(), &bytes).unwrap();
                 if let Ok(text) = runtime.block_on(reading::read(file.path(), name)) {

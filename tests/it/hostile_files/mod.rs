@@ -4,6 +4,7 @@
 mod office;
 mod pdf;
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -128,7 +129,8 @@ fn an_archive_within_an_archive_is_left_alone() {
 fn entities_of_the_document_are_not_replaced() {
     let mut doctype = String::from("<!DOCTYPE x [<!ENTITY file SYSTEM \"file:///etc/passwd\"><!ENTITY e0 \"duck\">");
     for level in 1..=20 {
-        doctype.push_str(&format!("<!ENTITY e{level} \"{}\">", format!("&e{};", level - 1).repeat(10)));
+        let ten = format!("&e{};", level - 1).repeat(10);
+        write!(doctype, "<!ENTITY e{level} \"{ten}\">").unwrap();
     }
     doctype.push_str("]>");
     for (filename, laughs) in [
@@ -206,7 +208,7 @@ fn what_is_nested_deep_ends() {
             format!("<html><body>{}</body></html>", nested("<table><tr><td>", "</td></tr></table>", 20_000)),
         ),
         ("quotes.md", nested("> ", "\n", 100_000)),
-        ("lists.md", (0..3000).map(|depth| format!("{}- duck\n", "  ".repeat(depth))).collect()),
+        ("lists.md", (0..3000).map(|depth| "  ".repeat(depth) + "- duck\n").collect()),
         ("brackets.md", nested("[", "](x)", 100_000)),
         ("stars.md", nested("*a **b ", "** *", 50_000)),
         (

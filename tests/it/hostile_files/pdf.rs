@@ -13,7 +13,7 @@ pub(crate) fn document(objects: &[String]) -> Vec<u8> {
     let table = document.len();
     write!(document, "xref\n0 {}\n0000000000 65535 f \n", places.len() + 1).unwrap();
     for place in &places {
-        write!(document, "{place:010} 00000 n \n").unwrap();
+        writeln!(document, "{place:010} 00000 n ").unwrap();
     }
     let size = places.len() + 1;
     write!(document, "trailer\n<</Size {size}/Root 1 0 R>>\nstartxref\n{table}\n%%EOF\n").unwrap();
@@ -22,7 +22,8 @@ pub(crate) fn document(objects: &[String]) -> Vec<u8> {
 
 /// So many pages with a few lines each.
 pub(crate) fn pages(number: usize) -> Vec<u8> {
-    let kids: String = (0..number).map(|page| format!("{} 0 R ", 4 + 2 * page)).collect();
+    let kids: Vec<String> = (0..number).map(|page| format!("{} 0 R", 4 + 2 * page)).collect();
+    let kids = kids.join(" ");
     let mut objects = vec![
         "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
         format!("<</Type/Pages/Count {number}/Kids[{kids}]>>"),
@@ -33,8 +34,9 @@ pub(crate) fn pages(number: usize) -> Vec<u8> {
         objects.push(format!(
             "<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 3 0 R>>>>/Contents {content} 0 R>>"
         ));
-        let lines: String =
+        let lines: Vec<String> =
             (0..20).map(|line| format!("(Page {page} tells of ducks in its line {line}.) Tj 0 -14 Td ")).collect();
+        let lines = lines.concat();
         objects.push(stream(&format!("BT /F1 12 Tf 50 800 Td {lines}ET")));
     }
     document(&objects)

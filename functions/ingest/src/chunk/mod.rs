@@ -352,8 +352,9 @@ mod tests {
     #[test]
     fn headings_without_text_and_endless_ones_are_passages_of_bearable_length() {
         let mut text = Text::default();
-        for number in 0..1000 {
-            text.push(Kind::Heading(1 + (number % 9) as u8), &format!("Heading {number}"), None).unwrap();
+        for number in 0..1000_u16 {
+            let level = u8::try_from(number % 9).unwrap();
+            text.push(Kind::Heading(level), &format!("Heading {number}"), None).unwrap();
         }
         text.push(Kind::Heading(1), &"duck ".repeat(10_000), None).unwrap();
         let passages = split(&text, "1.txt", &HashingEmbedder::new(64)).unwrap();
