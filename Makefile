@@ -38,17 +38,18 @@ ifneq ($(origin USER),command line)
 USER := ada
 endif
 
-.PHONY: help run watch token test check openapi contract bench eval build footprint deploy
+.PHONY: help run watch token redrive test check openapi contract bench eval build footprint deploy
 
 help:
 	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
 	@echo "make watch    the functions under cargo lambda watch on http://127.0.0.1:$(WATCH_PORT)"
 	@echo "make token    TENANT= USER= ROLE=   print a token of the local issuer"
+	@echo "make redrive  have what was given up tried anew"
 	@echo "make test     all tests"
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
 	@echo "make contract the running API against its description"
-	@echo "make bench    what the door costs, beside a plain GET"
+	@echo "make bench    what the door costs beside a plain GET, and ingestion beside its embedder"
 	@echo "make eval     DATASET=<folder>      measure the search of the running server"
 	@echo "make build    build the functions for Lambda and print their sizes"
 	@echo "make deploy   ENVIRONMENT=dev       deploy to AWS"
@@ -68,6 +69,10 @@ watch:
 token:
 	@$(BUILD_LOCAL) --quiet
 	@$(LOCAL) token --tenant $(TENANT) --user $(USER) --role $(ROLE)
+
+redrive:
+	@$(BUILD_LOCAL) --quiet
+	@$(LOCAL) redrive
 
 test:
 	@scripts/setup.sh redis weights
@@ -92,8 +97,8 @@ contract:
 	@python3 tests/contract/run.py --local $${CARGO_TARGET_DIR:-target}/debug/local --schemathesis .tools/bin/schemathesis
 
 bench:
-	@scripts/setup.sh redis
-	cargo bench --workspace --bench door
+	@scripts/setup.sh redis weights
+	cargo bench --workspace --bench door --bench ingestion
 
 EVAL_TENANT = eval-$(notdir $(abspath $(DATASET)))
 

@@ -38,6 +38,12 @@ AUTHORIZER_MAY = {
     ("authorizerLogs", "logs:PutLogEvents"),
     ("MainTable", "dynamodb:GetItem"),
 }
+# What `ingest` may do with queues.
+RECEIVE = ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
+INGEST_MAY = {
+    "ArrivalsQueue": set(RECEIVE),
+    "IngestQueue": {*RECEIVE, "sqs:ChangeMessageVisibility", "sqs:SendMessage"},
+}
 INTEGRATION = re.compile(r"functions/\$\{(\w+)\.Arn\}/(response-streaming-)?invocations$")
 # A policy cannot name objects that do not exist yet, so this one wildcard is as narrow as it gets.
 OBJECTS = re.compile(r"\$\{\w+\.Arn\}/t/\*")
@@ -276,14 +282,58 @@ def check_secret(stack: Stack) -> Problems:
         yield f"{sorted(asking)} sign, and {sorted(signing)} have the secret"
 
 
-def check_queue(stack: Stack) -> Problems:
-    """Messages stay hidden for six timeouts of `ingest`, and it knows which attempt is the last"""
-    worker, queue = stack.functions["ingest"], stack.of_type("AWS::SQS::Queue")["IngestQueue"]
-    if queue["VisibilityTimeout"] < 6 * worker["Timeout"]:
-        yield f"hidden for {queue['VisibilityTimeout']} s, with a timeout of {worker['Timeout']} s"
-    received, attempts = queue["RedrivePolicy"]["maxReceiveCount"], worker["Environment"]["Variables"]["INGEST_MAX_ATTEMPTS"]
-    if received != int(attempts):
+def check_queues(stack: Stack) -> Problems:
+    """What arrives is handed on to a queue whose messages stay hidden while they are worked on and are given up in the end"""
+    queues, worker = stack.of_type("AWS::SQS::Queue"), stack.functions["ingest"]
+    sources = {
+        source["EventSourceArn"]["Fn::GetAtt"][0]: source
+        for source in stack.of_type("AWS::Lambda::EventSourceMapping").values()
+        if source["FunctionName"] == {"Ref": "ingest"}
+    }
+    if sources.keys() != {"ArrivalsQueue", "IngestQueue"}:
+        yield f"ingest works off {sorted(sources)}"
+    for name, source in sources.items():
+        if source.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            yield f"{name}: one failure fails the whole batch"
+        if "MaximumConcurrency" not in source.get("ScalingConfig", {}):
+            yield f"{name}: nothing bounds its workers"
+        hidden, most = queues[name]["VisibilityTimeout"], worker["Timeout"]
+        # Lambda refuses less than the timeout, and asks for six of a queue whose work takes long.
+        if hidden < (6 if name == "IngestQueue" else 1) * most:
+            yield f"{name}: hidden for {hidden} s, with a timeout of {most} s"
+        dead = queues[name]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        if queues[dead].get("MessageRetentionPeriod") != 1209600:
+            yield f"{dead} forgets what could be kept"
+    if sources["IngestQueue"]["BatchSize"] != 1:
+        yield "a document waits for those of its batch"
+
+    variables = worker["Environment"]["Variables"]
+    if variables.get("INGEST_QUEUE_URL") != {"Ref": "IngestQueue"}:
+        yield f"what arrives is handed on to {variables.get('INGEST_QUEUE_URL')}"
+    received, attempts = queues["IngestQueue"]["RedrivePolicy"]["maxReceiveCount"], int(variables["INGEST_MAX_ATTEMPTS"])
+    # The last time nothing is tried: the document becomes `failed`.
+    if received != attempts + 1:
         yield f"received {received} times, attempted {attempts} times"
+
+    role, allowed = worker["Role"]["Fn::GetAtt"][0], {}
+    for holder, statement in stack.statements():
+        actions = {action for action in strings(statement["Action"]) if action.startswith("sqs:")}
+        if holder == role and actions:
+            for queue in (each for each in strings(statement["Resource"]) if each in queues):
+                allowed.setdefault(queue, set()).update(actions)
+    if allowed != INGEST_MAY:
+        yield f"{role} allows {allowed}"
+
+    (bucket,) = stack.of_type("AWS::S3::Bucket").values()
+    told = [each["Queue"] for each in bucket["NotificationConfiguration"]["QueueConfigurations"]]
+    if told != [{"Fn::GetAtt": ["ArrivalsQueue", "Arn"]}]:
+        yield f"the bucket notifies {told}"
+    for name, policy in stack.of_type("AWS::SQS::QueuePolicy").items():
+        if policy["Queues"] != [{"Ref": "ArrivalsQueue"}]:
+            yield f"{name} opens {policy['Queues']}"
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Principal"] != {"Service": "s3.amazonaws.com"} or "aws:SourceArn" not in statement["Condition"]["ArnEquals"]:
+                yield f"{name} lets others than the bucket send"
 
 
 def check_stream(stack: Stack) -> Problems:
@@ -362,7 +412,7 @@ CHECKS = [
     check_vector_search,
     check_encryption,
     check_secret,
-    check_queue,
+    check_queues,
     check_stream,
     check_gateway_errors,
     check_events,

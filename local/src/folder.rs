@@ -1,6 +1,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use shared::clients::{ANNOUNCEMENTS_FOLDER, FolderQueue};
+
 /// Where everything of a local installation is kept.
 #[derive(Debug, Clone)]
 pub struct DataFolder(PathBuf);
@@ -21,6 +23,25 @@ impl DataFolder {
     /// The originals.
     pub(crate) fn objects(&self) -> PathBuf {
         self.0.join("objects")
+    }
+
+    /// A queue of messages.
+    pub(crate) fn queue(&self, name: &str) -> PathBuf {
+        self.0.join("queues").join(name)
+    }
+
+    /// All queues there are, that of the new objects among them.
+    pub fn queues(&self) -> io::Result<Vec<FolderQueue>> {
+        let mut folders = vec![self.arrivals()];
+        for entry in std::fs::read_dir(self.0.join("queues")).into_iter().flatten() {
+            folders.push(entry?.path());
+        }
+        folders.iter().map(|folder| FolderQueue::open(folder)).collect()
+    }
+
+    /// The queue of the new objects.
+    pub(crate) fn arrivals(&self) -> PathBuf {
+        self.objects().join(ANNOUNCEMENTS_FOLDER)
     }
 
     /// The key that local tokens are signed with.

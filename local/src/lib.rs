@@ -20,5 +20,6 @@ pub mod watch;
 pub use dynamodb::EmbeddedDynamoDb;
 pub use folder::DataFolder;
 pub use issuer::{Issuer, TokenClaims};
+pub use minilm::{MiniLm, ModelError};
 pub use server::{Running, StartError, start};
 pub use settings::{EmbedderChoice, Settings};

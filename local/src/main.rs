@@ -1,4 +1,4 @@
-//! `make run`, `make watch` and `make token`.
+//! `make run`, `make watch`, `make token` and `make redrive`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +40,8 @@ enum Command {
     },
     /// Run only the services that functions in other processes need
     Services,
+    /// Have dead letters tried anew
+    Redrive,
     /// Print a token of the local issuer
     Token {
         /// The tenant
@@ -81,6 +83,12 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
     match arguments.command {
         Command::Token { tenant, user, role } => {
             println!("{}", token(&Issuer::open(&data)?, &tenant, &user, role)?);
+            Ok(())
+        }
+        Command::Redrive => {
+            for queue in data.queues()? {
+                println!("{}: {} dead letters will be tried anew", queue.name(), queue.redrive()?);
+            }
             Ok(())
         }
         Command::Serve { port } => {

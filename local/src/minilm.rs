@@ -19,7 +19,7 @@ const BATCH: usize = 8;
 
 /// all-MiniLM-L6-v2: small, good at English, fair at other languages; runs on a laptop's processor.
 #[derive(Clone)]
-pub(crate) struct MiniLm(Arc<Inner>);
+pub struct MiniLm(Arc<Inner>);
 
 struct Inner {
     model: BertModel,
@@ -39,7 +39,7 @@ pub struct ModelError {
 
 impl MiniLm {
     /// Loads `config.json`, `tokenizer.json` and `model.safetensors` of a folder.
-    pub(crate) fn load(folder: &Path) -> Result<Self, ModelError> {
+    pub fn load(folder: &Path) -> Result<Self, ModelError> {
         load(folder)
             .map(|inner| Self(Arc::new(inner)))
             .map_err(|reason| ModelError { folder: folder.display().to_string(), reason: reason.to_string() })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Router, middleware};
 use shared::chunks::Chunks;
-use shared::clients::{ANNOUNCEMENTS_FOLDER, Builder, ClientError, Clients};
+use shared::clients::{Builder, ClientError, Clients, FolderQueue};
 use shared::collections::Collections;
 use shared::config::{ConfigError, Variables};
 use shared::documents::Documents;
@@ -16,6 +16,7 @@ use shared::keys::Keys;
 use shared::page::Pages;
 use shared::tables;
 use shared::tenants::Tenants;
+use shared::texts::Texts;
 use shared::usage::Usage;
 use shared::users::Users;
 use tokio::net::TcpListener;
@@ -25,7 +26,7 @@ use tokio::task::JoinHandle;
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::issuer::{self, Issuer};
 use crate::minilm::{self, MiniLm, ModelError};
-use crate::queue::{Queue, Worker};
+use crate::queue::{Delivering, EventSource, Rules, Worker};
 use crate::redis::RedisServer;
 use crate::settings::{EmbedderChoice, Settings};
 use crate::streams::{Consumer, Stream};
@@ -33,6 +34,10 @@ use crate::{embeddings, objects, peer, secret, watch};
 
 /// How long open streams may hold up the end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
+/// The queue of documents to be worked on.
+const INGEST_QUEUE: &str = "ingest";
+/// Documents worked on side by side.
+const INGEST_WORKERS: usize = 2;
 
 /// A local installation that runs.
 pub struct Running {
@@ -42,7 +47,7 @@ pub struct Running {
     router: Router,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
-    queue: Option<JoinHandle<()>>,
+    queues: Vec<Delivering>,
     changes: Option<JoinHandle<()>>,
     redis: Option<RedisServer>,
     dynamodb: Option<EmbeddedDynamoDb>,
@@ -115,7 +120,8 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let (router, worker, consumer) = match role {
         Role::Api => {
             let (router, ingest, changes) = api(settings, &builder, embedder).await?;
-            (router, Worker::InProcess(Box::new(ingest)), Consumer::InProcess(Box::new(changes)))
+            let worker = Worker::in_process(move |event| ingest::handle(ingest.clone(), event));
+            (router, worker, Consumer::InProcess(Box::new(changes)))
         }
         Role::Services { functions_port } => {
             let function = |name| watch::Function::new(name, *functions_port);
@@ -124,16 +130,11 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         }
     };
     let blobs = builder.blobs()?;
-    let content_urls = builder.content_urls(&blobs, &builder.signer()?)?;
-    let beside = jwks.merge(objects::router(blobs, content_urls));
-    // Objects that lie elsewhere are announced elsewhere.
-    let announced_here = variables.optional_text("BLOBS_URL") == Some(&own_objects(settings));
-    let queue = if settings.workers && announced_here {
-        let announcements = settings.data.objects().join(ANNOUNCEMENTS_FOLDER);
-        Some(tokio::spawn(Queue::open(announcements, worker)?.run()))
-    } else {
-        None
-    };
+    let signer = builder.signer()?;
+    let (content_urls, upload_urls) = (builder.content_urls(&blobs, &signer)?, builder.upload_urls(&blobs, &signer)?);
+    let beside = jwks.merge(objects::router(blobs, content_urls, upload_urls));
+    let queues = if settings.workers { event_sources(settings, &variables, &worker)? } else { Vec::new() };
+    let queues = queues.into_iter().map(EventSource::start).collect();
     // Before anyone can write. The stream of a database elsewhere is consumed where that database is.
     let changes = match &dynamodb {
         Some(own) => {
@@ -152,7 +153,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         let _ = stopped.await;
     });
     let server = tokio::spawn(async move { server.await });
-    Ok(Running { address, variables, issuer, router, stop, server, queue, changes, redis, dynamodb })
+    Ok(Running { address, variables, issuer, router, stop, server, queues, changes, redis, dynamodb })
 }
 
 impl Running {
@@ -183,8 +184,11 @@ impl Running {
 
     /// Stops everything that was started. What is stored stays.
     pub async fn stop(self) {
-        for worker in [self.queue, self.changes].into_iter().flatten() {
-            worker.abort();
+        for queue in self.queues {
+            queue.stop().await;
+        }
+        if let Some(changes) = self.changes {
+            changes.abort();
         }
         let _ = self.stop.send(());
         if tokio::time::timeout(STOP_LIMIT, self.server).await.is_err() {
@@ -197,6 +201,25 @@ impl Running {
             dynamodb.stop().await;
         }
     }
+}
+
+/// The queues that are this machine's own, with who works them off. What lies elsewhere is delivered elsewhere.
+fn event_sources(settings: &Settings, variables: &Variables, ingest: &Worker) -> Result<Vec<EventSource>, StartError> {
+    let visibility = settings.variables.milliseconds("QUEUE_VISIBILITY_MS", 30_000)?;
+    let attempts = u32::try_from(ingest::Config::from_variables(variables)?.max_attempts).unwrap_or(u32::MAX);
+    // As in the template.
+    let arrivals = Rules { workers: 1, batch: 10, visibility, max_receives: 10 };
+    let work = Rules { workers: INGEST_WORKERS, batch: 1, visibility, max_receives: attempts.saturating_add(1) };
+    let mut sources = Vec::new();
+    if variables.optional_text("BLOBS_URL") == Some(&own_objects(settings)) {
+        let queue = FolderQueue::open(&settings.data.arrivals())?;
+        sources.push(EventSource::new(queue, ingest.clone(), arrivals));
+    }
+    if variables.optional_text("INGEST_QUEUE_URL") == Some(&own_queue(settings, INGEST_QUEUE)) {
+        let queue = FolderQueue::open(&settings.data.queue(INGEST_QUEUE))?;
+        sources.push(EventSource::new(queue, ingest.clone(), work));
+    }
+    Ok(sources)
 }
 
 /// What the functions find in their environment on AWS, for this machine.
@@ -214,6 +237,10 @@ fn local_variables(
         ("DYNAMODB_OPERATION_TIMEOUT_MS", "60000".to_owned()),
         ("REDIS_URL", redis.map(RedisServer::url).unwrap_or_default()),
         ("BLOBS_URL", own_objects(settings)),
+        ("INGEST_QUEUE_URL", own_queue(settings, INGEST_QUEUE)),
+        // Somebody waits for it.
+        ("INGEST_RETRY_MS", "1000".to_owned()),
+        ("INGEST_HEARTBEAT_MS", "5000".to_owned()),
         ("BLOBS_PUBLIC_URL", format!("http://{address}/{}", objects::PATH)),
         ("SIGNING_SECRET", secret.to_owned()),
         ("JWT_ISSUER", issuer::ISSUER.to_owned()),
@@ -237,6 +264,10 @@ fn local_variables(
 
 fn own_objects(settings: &Settings) -> String {
     format!("file://{}", settings.data.objects().display())
+}
+
+fn own_queue(settings: &Settings, name: &str) -> String {
+    format!("file://{}", settings.data.queue(name).display())
 }
 
 async fn embedder(settings: &Settings, builder: &Builder) -> Result<Arc<dyn Embedder>, StartError> {
@@ -274,6 +305,7 @@ async fn api(
     let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
+    let (texts, usage, queue) = (Texts::new(&blobs), Usage::new(&dynamodb), builder.queue("INGEST_QUEUE_URL")?);
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
 
     let router = Router::new()
@@ -284,6 +316,8 @@ async fn api(
             collections: collections.clone(),
             chunks: chunks.clone(),
             content_urls: builder.content_urls(&blobs, &signer)?,
+            blobs: blobs.clone(),
+            texts: texts.clone(),
             pages: pages.clone(),
         }))
         .merge(upload::router(upload::State {
@@ -292,6 +326,9 @@ async fn api(
             documents: documents.clone(),
             collections,
             blobs: blobs.clone(),
+            upload_urls: builder.upload_urls(&blobs, &signer)?,
+            queue: queue.clone(),
+            usage: usage.clone(),
         }))
         .merge(search::router(search::State { door: door.clone(), retriever: retriever.clone() }))
         .merge(chat::router(chat::State {
@@ -305,11 +342,12 @@ async fn api(
             tenants: Tenants::new(&dynamodb),
             users: Users::new(&dynamodb),
             keys: Keys::new(&dynamodb),
-            usage: Usage::new(&dynamodb),
+            usage,
             pages,
         }));
     let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
+    let queue = builder.queue("INGEST_QUEUE_URL")?;
     let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone());
     let extractor = settings.extractor.clone();
-    Ok((router, ingest::State { documents, chunks, blobs, extractor, embedder, epochs, config }, changes))
+    Ok((router, ingest::State { documents, chunks, blobs, texts, extractor, embedder, epochs, queue, config }, changes))
 }

@@ -16,12 +16,12 @@ pub struct Settings {
     pub embedder: EmbedderChoice,
     /// Variables that win over the local ones, such as `LOG_LEVEL`. `TRUSTED_PROXY_HOPS` is the number of proxies in front,
     /// each of which adds to `X-Forwarded-For` (0). With `REDIS_URL` or `DYNAMODB_ENDPOINT` the
-    /// installation uses that one and starts none of its own.
+    /// installation uses that one and starts none of its own. `QUEUE_VISIBILITY_MS` is how long a message is hidden when it
+    /// is received (30,000).
     pub variables: Variables,
     /// The program that reads files for the workers, see [`ingest::Extractor`].
     pub extractor: Extractor,
-    /// Whether this process works documents off. Of those that share a data folder only one may: each would deliver
-    /// every announcement.
+    /// Whether this process works queues off. Several that share a data folder may.
     pub workers: bool,
 }
 

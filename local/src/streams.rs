@@ -39,7 +39,7 @@ impl Consumer {
                 let event = serde_json::from_value(event).map_err(|error| error.to_string())?;
                 Ok(changes::handle((**state).clone(), event).await)
             }
-            Self::Function(function) => function.invoke(&event).await,
+            Self::Function(function) => function.invoke(&event).await.map_err(|error| error.to_string()),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use reqwest::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
@@ -59,15 +58,31 @@ impl Function {
     }
 
     /// Invokes it as `cargo lambda invoke` does.
-    pub(crate) async fn invoke<A: DeserializeOwned>(&self, event: &impl Serialize) -> Result<A, String> {
-        let request = self.http.post(&self.url).json(event);
-        let answer = request.send().await.and_then(Response::error_for_status).map_err(|error| error.to_string())?;
-        answer.json().await.map_err(|error| error.to_string())
+    pub(crate) async fn invoke<A: DeserializeOwned>(&self, event: &impl Serialize) -> Result<A, InvokeError> {
+        let answer = self.http.post(&self.url).json(event).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
+    }
+}
+
+/// A function that did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvokeError {
+    /// Nobody listens.
+    #[error("{0}")]
+    Absent(String),
+    /// It was asked, and failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<reqwest::Error> for InvokeError {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_connect() { Self::Absent(error.to_string()) } else { Self::Failed(error.to_string()) }
     }
 }
 
 /// The variables that lead to the services. The process's others are inherited anyway.
-const LOCAL: [&str; 16] = [
+const LOCAL: [&str; 19] = [
     "BLOBS_PUBLIC_URL",
     "BLOBS_URL",
     "DYNAMODB_ATTEMPT_TIMEOUT_MS",
@@ -77,6 +92,9 @@ const LOCAL: [&str; 16] = [
     "EMBEDDING_DIMENSIONS",
     "EMBEDDING_MODEL",
     "EMBEDDING_TIMEOUT_MS",
+    "INGEST_HEARTBEAT_MS",
+    "INGEST_QUEUE_URL",
+    "INGEST_RETRY_MS",
     "JWKS_URL",
     "JWT_AUDIENCE",
     "JWT_ISSUER",

@@ -76,6 +76,22 @@ pub enum Error {
         /// When there is room again.
         retry_after: Duration,
     },
+    /// The tenant stores as much as it may.
+    #[error("the quota of {quota} is used up")]
+    QuotaExceeded {
+        /// Of what.
+        quota: &'static str,
+        /// How much that is.
+        limit: u64,
+    },
+    /// The tenant has as many documents in work as it may have at a time.
+    #[error("{limit} documents are in work")]
+    TooManyIngestions {
+        /// How many that are.
+        limit: u64,
+        /// When some of them may be done.
+        retry_after: Duration,
+    },
     /// A dependency is away or overloaded; trying again may help.
     #[error("unavailable: {context}")]
     Unavailable {
@@ -115,15 +131,18 @@ impl<E> From<SdkError<E, HttpResponse>> for Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    /// A refused request is our fault; everything else about DynamoDB passes.
+    /// A refused request is our fault; everything else about DynamoDB and SQS passes.
     fn from(error: SdkError<E, HttpResponse>) -> Self {
         let context = DisplayErrorContext(&error).to_string();
         match &error {
             SdkError::ServiceError(service) => match service.err().code() {
                 Some(
                     "InternalServerError"
+                    | "OverLimit"
                     | "ProvisionedThroughputExceededException"
                     | "RequestLimitExceeded"
+                    | "RequestThrottled"
+                    | "ServiceUnavailable"
                     | "ThrottlingException"
                     | "TransactionConflictException",
                 ) => Self::unavailable(context),

@@ -26,6 +26,8 @@ pub enum Purpose {
     Cursor,
     /// The address of an original.
     ContentUrl,
+    /// The address that the bytes of a document are put at.
+    UploadUrl,
     /// What a request with an `Idempotency-Key` asked for.
     IdempotencyFingerprint,
     /// What it was answered.
@@ -38,6 +40,7 @@ impl Purpose {
         match self {
             Self::Cursor => "ragline cursor 1",
             Self::ContentUrl => "ragline content url 1",
+            Self::UploadUrl => "ragline upload url 1",
             Self::IdempotencyFingerprint => "ragline idempotency fingerprint 1",
             Self::IdempotencyAnswer => "ragline idempotency answer 1",
         }

@@ -104,6 +104,11 @@ impl Key {
         Self { pk: partition(tenant), sk: format!("{DOCUMENT}{id}") }
     }
 
+    /// The note that a document was deleted.
+    pub fn removal(tenant: &TenantId, id: DocumentId) -> Self {
+        Self { pk: partition(tenant), sk: format!("REMOVED#{id}") }
+    }
+
     /// The mark that some bytes are in a collection already.
     pub fn content_hash(tenant: &TenantId, collection: &CollectionId, sha256: &str) -> Self {
         Self { pk: partition(tenant), sk: format!("HASH#{collection}#{sha256}") }
@@ -392,6 +397,7 @@ mod tests {
             Key::audit(&tenant(), AuditId::new()),
             Key::api_key_owner("00"),
             Key::content_hash(&tenant(), &collection, "00"),
+            Key::removal(&tenant(), DocumentId::new()),
             Key::idempotency(&tenant(), "00"),
             Key::conversation(&tenant(), Subject::User(&user), conversation),
             Key::conversation(&tenant(), Subject::Key(KeyId::new()), conversation),

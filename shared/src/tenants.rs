@@ -84,8 +84,8 @@ impl Tenant {
         if self.plan.as_deref().is_some_and(|plan| !plans.contains(&plan)) {
             return Some(("/plan".to_owned(), format!("must be one of {}", plans.join(", "))));
         }
-        let limit = self.limits.out_of_range()?;
-        Some((format!("/limits/{limit}"), format!("must be a whole number from 1 to {}", Overrides::MAX)))
+        let (limit, most) = self.limits.out_of_range()?;
+        Some((format!("/limits/{limit}"), format!("must be a whole number from 1 to {most}")))
     }
 }
 

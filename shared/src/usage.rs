@@ -66,6 +66,8 @@ pub struct Stock {
     pub documents: i64,
     /// Their originals' bytes.
     pub storage_bytes: i64,
+    /// Documents that wait for their bytes or are worked on.
+    pub ingesting: i64,
 }
 
 /// What is to be added for one record of the stream.
@@ -91,13 +93,16 @@ impl Usage {
 
     /// What a tenant used in a month, and what it stores now.
     pub async fn get(&self, tenant: &TenantId, month: &Month) -> Result<(Used, Stock), Error> {
-        let (used, stock) = futures::try_join!(
-            self.dynamodb.get(Key::usage(tenant, month.as_str())),
-            self.dynamodb.get(Key::stock(tenant)),
-        )?;
+        let (used, stock) =
+            futures::try_join!(self.dynamodb.get(Key::usage(tenant, month.as_str())), self.stock(tenant))?;
         let used = used.map_or_else(|| Ok(Used::default()), serde_dynamo::aws_sdk_dynamodb_1::from_item)?;
-        let stock = stock.map_or_else(|| Ok(Stock::default()), serde_dynamo::aws_sdk_dynamodb_1::from_item)?;
         Ok((used, stock))
+    }
+
+    /// What a tenant stores now.
+    pub async fn stock(&self, tenant: &TenantId) -> Result<Stock, Error> {
+        let stock = self.dynamodb.get(Key::stock(tenant)).await?;
+        Ok(stock.map_or_else(|| Ok(Stock::default()), serde_dynamo::aws_sdk_dynamodb_1::from_item)?)
     }
 
     /// Adds requests.
@@ -123,10 +128,11 @@ impl Usage {
         let stock = [
             ("documents", i128::from(delta.stock.documents)),
             ("storage_bytes", i128::from(delta.stock.storage_bytes)),
+            ("ingesting", i128::from(delta.stock.ingesting)),
         ];
-        let mut writes = [(Key::usage(tenant, month.as_str()), used), (Key::stock(tenant), stock)]
+        let mut writes = [(Key::usage(tenant, month.as_str()), &used[..]), (Key::stock(tenant), &stock[..])]
             .into_iter()
-            .filter_map(|(key, numbers)| self.addition(key, &numbers).transpose())
+            .filter_map(|(key, numbers)| self.addition(key, numbers).transpose())
             .collect::<Result<Vec<_>, _>>()?;
         if writes.is_empty() {
             return Ok(());

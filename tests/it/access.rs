@@ -9,7 +9,7 @@ use tests::description::{self, Operation};
 use tests::{TestApp, User};
 
 use self::Body::{Form, Json, Nothing};
-use self::Kind::{Collection, Conversation, Document, Key, Member, Tenant};
+use self::Kind::{Collection, Conversation, Document, Key, Member, Ready, Removed, Tenant};
 
 /// Stands in everything that the tenant owns.
 const SECRET: &str = "blubberwort";
@@ -25,6 +25,10 @@ enum Kind {
     Document,
     Key,
     Member,
+    /// A document that is ready.
+    Ready,
+    /// A document that was deleted.
+    Removed,
     Tenant,
 }
 
@@ -60,7 +64,7 @@ const fn ask(
 }
 
 const NEW_NAME: Body = Json(r#"{"name": "Another"}"#);
-const TRIES: [Try; 31] = [
+const TRIES: [Try; 33] = [
     ask("GET", "/health", None, Nothing, (200, 200)),
     ask("GET", "/health/ready", None, Nothing, (200, 200)),
     ask("GET", "/openapi.json", None, Nothing, (200, 200)),
@@ -69,6 +73,8 @@ const TRIES: [Try; 31] = [
     ask("GET", "/documents/{id}", Some(Document), Nothing, (200, 404)),
     ask("GET", "/documents/{id}/chunks", Some(Document), Nothing, (200, 404)),
     ask("GET", "/documents/{id}/content", Some(Document), Nothing, (302, 404)),
+    ask("GET", "/documents/{id}/text", Some(Ready), Nothing, (200, 404)),
+    ask("GET", "/documents/{id}/purge", Some(Removed), Nothing, (200, 404)),
     ask("PATCH", "/documents/{id}", Some(Document), Json(r#"{"filename": "x.txt"}"#), (200, 404)),
     ask("DELETE", "/documents/{id}", Some(Document), Nothing, (202, 404)),
     ask("GET", "/collections", None, Nothing, (200, 200)),
@@ -118,6 +124,16 @@ async fn made(owner: &User<'_>, caller: &User<'_>, kind: Kind, number: usize) ->
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     match kind {
         Document => owner.upload(&format!("{SECRET}-{number}.txt"), format!("The secret is {SECRET} {number}.")).await,
+        Ready => {
+            let content = format!("The secret is {SECRET}, and is ready {number}.");
+            text(&owner.ready(&format!("{SECRET}-{number}.txt"), content).await["id"])
+        }
+        Removed => {
+            let id =
+                owner.upload(&format!("{SECRET}-{number}.txt"), format!("The secret was {SECRET} {number}.")).await;
+            owner.delete(&format!("/documents/{id}")).await.expect(202);
+            id
+        }
         Collection => {
             let id = format!("collection-{number}");
             owner.put(&format!("/collections/{id}"), json!({ "name": SECRET })).await.expect(200);
@@ -233,12 +249,12 @@ async fn another_tenants_ids_are_not_found_and_no_byte_of_it_is_seen() {
 /// What the owner sees of something.
 async fn owned(owner: &User<'_>, kind: Option<Kind>, id: &str) -> Value {
     let list = match kind {
-        Some(Document) => return owner.get(&format!("/documents/{id}")).await.expect(200).body,
+        Some(Document | Ready) => return owner.get(&format!("/documents/{id}")).await.expect(200).body,
         Some(Conversation) => return owner.get(&format!("/conversations/{id}")).await.expect(200).body,
         Some(Member) => return owner.get(&format!("/users/{id}")).await.expect(200).body,
         Some(Collection) => "/collections",
         Some(Key) => "/keys",
-        Some(Tenant) | None => return Value::Null,
+        Some(Removed | Tenant) | None => return Value::Null,
     };
     let list = owner.get(list).await.expect(200).body;
     list["data"].as_array().unwrap().iter().find(|each| each["id"] == id).cloned().expect("it is there")

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::{TestApp, User, events};
 
 pub(crate) const DUCKS: &str = "# Ducks\n\nDucks are birds of the family Anatidae.\n\n## Feeding\n\nDucks eat grasses, aquatic plants and small fish. Diving ducks forage deep underwater.\n\n## Flight\n\nMost ducks fly well. A mallard reaches ninety kilometres an hour.\n";
-const PUMPS: &str =
+pub(crate) const PUMPS: &str =
     "# Pump manual\n\nError E4821 means that the pump runs dry. Fill the tank before the pump is started again.\n";
 
 #[tokio::test(flavor = "multi_thread")]

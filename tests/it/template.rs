@@ -115,6 +115,7 @@ fn the_stream_is_filtered_for_the_items_that_something_follows_from() {
         Key::usage(&tenant, "2026-11"),
         Key::stock(&tenant),
         Key::content_hash(&tenant, &collection, "00"),
+        Key::removal(&tenant, DocumentId::new()),
         Key::idempotency(&tenant, "00"),
         Key::conversation(&tenant, Subject::User(&user), conversation),
         Key::message(&tenant, conversation, MessageId::new()),

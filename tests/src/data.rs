@@ -47,7 +47,7 @@ pub async fn stored_documents(dynamodb: &DynamoDb, number: u32, tenants: u32) ->
             filename: format!("{n}.txt"),
             content_type: "text/plain".to_owned(),
             size_bytes: 1,
-            sha256: format!("{n:064x}"),
+            sha256: Some(format!("{n:064x}")),
             version: 1,
             served_version: None,
             status: Status::Ready,
@@ -59,7 +59,7 @@ pub async fn stored_documents(dynamodb: &DynamoDb, number: u32, tenants: u32) ->
             updated_at: now,
             created_by: "ada".parse().unwrap(),
         };
-        documents.create(&tenant, &document).await.unwrap();
+        documents.create(&tenant, &document, now).await.unwrap();
         stored.push(((n % tenants) as usize, document.id));
     }
     stored

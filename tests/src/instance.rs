@@ -11,20 +11,27 @@ use crate::process::signal;
 /// The longest that an instance may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// A process of its own that serves the API and works nothing off, as one of several Lambda environments. It ends with
-/// this value.
+/// A process of its own that serves the API, as one of several Lambda environments. It ends with this value.
 pub struct Instance {
     process: Child,
     url: String,
 }
 
 impl Instance {
-    /// Starts the program `instance`, which tests name by `env!("CARGO_BIN_EXE_instance")`. The variables, which win over
+    /// One that works nothing off. Starts the program `instance`, which tests name by `env!("CARGO_BIN_EXE_instance")`. The variables, which win over
     /// those of this process, must hold `REDIS_URL` and `DYNAMODB_ENDPOINT`. With the data folder of a
     /// [`crate::TestApp`] it takes that one's tokens and its objects.
     pub async fn start(binary: &str, data: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut process = Command::new(binary)
-            .arg(data)
+        Self::start_as(Command::new(binary).arg(data), variables).await
+    }
+
+    /// The same, and it works queues off.
+    pub async fn start_with_workers(binary: &str, data: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::start_as(Command::new(binary).arg(data).arg("workers"), variables).await
+    }
+
+    async fn start_as(command: &mut Command, variables: &[(&str, &str)]) -> Self {
+        let mut process = command
             .envs(DEFAULTS)
             .envs(variables.iter().copied())
             // Kept open as long as the instance is to run, so that it ends even if the test is killed.

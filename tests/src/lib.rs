@@ -12,6 +12,7 @@
 mod cluster;
 pub mod data;
 pub mod description;
+mod embeddings;
 mod instance;
 mod issuer;
 mod monitor;
@@ -26,12 +27,17 @@ mod user;
 
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
 use reqwest::redirect::Policy;
+use shared::chunks::Chunks;
+use shared::clients::Builder;
 use shared::config::Variables;
+use shared::documents::Documents;
 use shared::tenancy::Role;
+use shared::texts::Texts;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
 pub use cluster::RedisCluster;
+pub use embeddings::Embeddings;
 pub use instance::Instance;
 pub use issuer::Issuer;
 pub use monitor::Monitor;
@@ -107,6 +113,29 @@ impl TestApp {
     /// The installation itself.
     pub fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// What a worker of its documents is made of, over the same services.
+    pub async fn worker(&self) -> ingest::State {
+        self.worker_with(&Variables::default()).await
+    }
+
+    /// The same with further variables, which win.
+    pub async fn worker_with(&self, variables: &Variables) -> ingest::State {
+        let builder = Builder::new(variables.clone().or(self.running.variables())).await;
+        let (dynamodb, redis) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
+        let blobs = builder.blobs().unwrap();
+        ingest::State {
+            documents: Documents::new(&dynamodb),
+            chunks: Chunks::new(&dynamodb),
+            texts: Texts::new(&blobs),
+            blobs,
+            extractor: reading::extractor(),
+            embedder: builder.embedder().unwrap(),
+            epochs: builder.epochs(&redis, &dynamodb).unwrap(),
+            queue: builder.queue("INGEST_QUEUE_URL").unwrap(),
+            config: ingest::Config::from_variables(builder.variables()).unwrap(),
+        }
     }
 
     /// Where its Redis is.

@@ -5,6 +5,7 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use shared::clients::BlobKey;
+use shared::documents::Status;
 use shared::error::Error;
 use shared::tables::Kind;
 use shared::tenancy::{CollectionId, DocumentId, Subject, TenantId, UserId};
@@ -32,12 +33,7 @@ pub(crate) enum Fault {
 pub(crate) async fn follow_up(state: &State, change: &Change) -> Result<(), Fault> {
     let tenant = &change.tenant;
     match &change.kind {
-        Kind::Document(id) => {
-            count_document(state, change).await?;
-            if change.is_removal() {
-                purge_document(state, change, *id).await?;
-            }
-        }
+        Kind::Document(id) => follow_document(state, change, *id).await?,
         Kind::Message => count_message(state, change).await?,
         Kind::Collection(id) => {
             if was_just(change, |item| item.deleted_at)?.is_some() {
@@ -74,19 +70,63 @@ fn was_just(change: &Change, mark: fn(Marks) -> Option<OffsetDateTime>) -> Resul
     Ok(after.filter(|_| after != before))
 }
 
-async fn count_document(state: &State, change: &Change) -> Result<(), Fault> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Counted {
-        size_bytes: i64,
-        embedded_tokens: u64,
+/// What decides what follows from a change of a document.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Document {
+    collection: Option<CollectionId>,
+    served_version: Option<u32>,
+    status: Option<Status>,
+    size_bytes: i64,
+    embedded_tokens: u64,
+}
+
+impl Document {
+    fn is_in_work(&self) -> bool {
+        self.status.is_some_and(|status| !matches!(status, Status::Ready | Status::Failed))
     }
-    let (before, after): (Counted, Counted) = change.sides()?;
-    let documents = i64::from(change.is_new()) - i64::from(change.is_removal());
-    let stock = Stock { documents, storage_bytes: after.size_bytes - before.size_bytes };
-    let used =
-        Used { embedded_tokens: after.embedded_tokens.saturating_sub(before.embedded_tokens), ..Used::default() };
-    add(state, change, &Delta { used, stock }).await
+}
+
+async fn follow_document(state: &State, change: &Change, id: DocumentId) -> Result<(), Fault> {
+    let tenant = &change.tenant;
+    let (before, after): (Document, Document) = change.sides()?;
+    let stock = Stock {
+        documents: i64::from(change.is_new()) - i64::from(change.is_removal()),
+        storage_bytes: after.size_bytes - before.size_bytes,
+        ingesting: i64::from(after.is_in_work()) - i64::from(before.is_in_work()),
+    };
+    let embedded_tokens = after.embedded_tokens.saturating_sub(before.embedded_tokens);
+    add(state, change, &Delta { used: Used { embedded_tokens, ..Used::default() }, stock }).await?;
+    if change.is_removal() {
+        state.chunks.delete_all(tenant, id).await?;
+        state.blobs.delete_document(tenant, id).await?;
+        return Ok(());
+    }
+    if let Some(served) = after.served_version.filter(|served| before.served_version.is_some_and(|old| old < *served)) {
+        purge_versions(state, tenant, id, served).await?;
+    }
+    if !change.is_new() && before.collection != after.collection {
+        follow_move(state, tenant, id).await?;
+    }
+    Ok(())
+}
+
+/// Removes what is left of the versions before the one that is served.
+async fn purge_versions(state: &State, tenant: &TenantId, document: DocumentId, served: u32) -> Result<(), Error> {
+    state.chunks.delete_before(tenant, document, served).await?;
+    let versions = (1..served).map(|version| BlobKey { tenant: tenant.clone(), document, version });
+    for key in versions {
+        state.blobs.delete_version(&key).await?;
+    }
+    Ok(())
+}
+
+/// Takes the passages to where the document is now; this change may be followed by others.
+async fn follow_move(state: &State, tenant: &TenantId, id: DocumentId) -> Result<(), Error> {
+    match state.documents.find(tenant, id).await? {
+        Some(document) => state.chunks.rescope(tenant, &document.collection, id).await,
+        None => Ok(()),
+    }
 }
 
 async fn count_message(state: &State, change: &Change) -> Result<(), Fault> {
@@ -110,21 +150,6 @@ async fn add(state: &State, change: &Change, delta: &Delta) -> Result<(), Fault>
     Ok(state.usage.add(&change.tenant, &Month::of(change.at), delta, &change.record).await?)
 }
 
-/// Removes the passages and the originals of a document that is gone.
-async fn purge_document(state: &State, change: &Change, id: DocumentId) -> Result<(), Fault> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Versions {
-        version: u32,
-    }
-    let (before, _): (Versions, Versions) = change.sides()?;
-    state.chunks.delete_all(&change.tenant, id).await?;
-    for version in 1..=before.version {
-        state.blobs.delete(&BlobKey { tenant: change.tenant.clone(), document: id, version }).await?;
-    }
-    Ok(())
-}
-
 /// Removes the documents of a collection that was deleted, each of which leaves a record of its own, and its members.
 async fn purge_collection(state: &State, tenant: &TenantId, id: &CollectionId) -> Result<(), Error> {
     let documents = state.documents.ids_in(tenant, id, usize::MAX).await?;
@@ -135,13 +160,10 @@ async fn purge_collection(state: &State, tenant: &TenantId, id: &CollectionId) -
         return Ok(());
     }
     tracing::info!(%tenant, collection = %id, documents = documents.len(), "purging a collection");
-    let remove = |document| async move {
-        match state.documents.find(tenant, document).await? {
-            Some(document) => state.documents.delete(tenant, &document).await,
-            None => Ok(()),
-        }
-    };
-    stream::iter(documents).map(remove).buffer_unordered(SIDE_BY_SIDE).try_collect::<()>().await?;
+    let now = OffsetDateTime::now_utc();
+    let remove = |document| state.documents.delete(tenant, id, document, now);
+    let removals = stream::iter(documents).map(remove).buffer_unordered(SIDE_BY_SIDE);
+    removals.try_for_each(async |_| Ok(())).await?;
     for user in members {
         state.users.leave(tenant, &user, id).await?;
     }

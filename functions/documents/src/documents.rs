@@ -1,11 +1,8 @@
 use axum::Extension;
 use axum::extract::State as Extract;
-use http::header::{CACHE_CONTROL, LOCATION};
-use http::{HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
 use shared::chunks::{Chunk, Chunks};
-use shared::clients::BlobKey;
-use shared::documents::{Document, DocumentFilter, Metadata, MetadataShape, Status, filename, metadata};
+use shared::documents::{self, Document, DocumentFilter, Metadata, MetadataShape, Status, filename, metadata};
 use shared::door::TenantRecord;
 use shared::error::Error;
 use shared::http::{Json, PathId, Query};
@@ -128,36 +125,6 @@ fn view(document: DocumentId, chunk: Chunk) -> ChunkView {
     }
 }
 
-/// Sends the caller to the original. The address is good for whoever has it, so it is short-lived, and nobody keeps it.
-#[utoipa::path(
-    get, path = "/documents/{id}/content", tag = "documents", operation_id = "getContent",
-    summary = "The original of a document",
-    description = "The address is good for some minutes, for whoever has it.",
-    params(("id" = DocumentId, Path)),
-    responses(
-        (status = 302, description = "Where it can be fetched.", headers(("Location" = String), ("Cache-Control" = String))),
-        (status = 409),
-    ),
-    extensions(("x-lowest-role" = json!("viewer"))),
-)]
-pub(crate) async fn content(
-    Extract(state): Extract<State>,
-    principal: Principal,
-    PathId(id): PathId<DocumentId>,
-) -> Result<(StatusCode, [(HeaderName, String); 2]), Error> {
-    let document = visible(&state, &principal, id).await?;
-    // The newest bytes that arrived. There is a document, so before any arrive it is its state that is in the way.
-    let version = match document.status {
-        Status::AwaitingUpload => document.served_version,
-        _ => Some(document.version),
-    };
-    let version = version.ok_or(Error::Conflict("The bytes of the document have not arrived."))?;
-    let key = BlobKey { tenant: principal.tenant, document: id, version };
-    let url =
-        state.content_urls.url(&key, &document.filename, &document.content_type, OffsetDateTime::now_utc()).await?;
-    Ok((StatusCode::FOUND, [(LOCATION, url.into()), (CACHE_CONTROL, "no-store".to_owned())]))
-}
-
 /// What is to be different of a document.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -172,14 +139,16 @@ pub(crate) struct Change {
     filename: Option<String>,
     #[schema(value_type = Option<MetadataShape>)]
     metadata: Option<Metadata>,
+    /// Where it goes, with its vectors.
+    collection: Option<CollectionId>,
 }
 
 #[utoipa::path(
     patch, path = "/documents/{id}", tag = "documents", operation_id = "changeDocument",
-    summary = "Change the name or the metadata of a document",
+    summary = "Change the name, the metadata or the collection of a document",
     params(("id" = DocumentId, Path)),
     request_body = Change,
-    responses((status = 200, description = "The document.", body = Document)),
+    responses((status = 200, description = "The document.", body = Document), (status = 409)),
     extensions(("x-lowest-role" = json!("editor"))),
 )]
 pub(crate) async fn change(
@@ -196,40 +165,20 @@ pub(crate) async fn change(
     if let Some(entries) = &change.metadata {
         metadata::check(entries).map_err(|detail| Error::field("/metadata", detail))?;
     }
+    if let Some(target) = &change.collection {
+        if !principal.reads(target) {
+            return Err(Error::field("/collection", "there is no such collection"));
+        }
+        principal.require_in(Permission::Write, target)?;
+    }
+    let Change { filename, metadata, collection } = change;
+    let change = documents::Change { filename, metadata, collection };
     let now = OffsetDateTime::now_utc();
-    let document = state.documents.describe(&principal.tenant, id, change.filename, change.metadata, now).await?;
-    Ok(Json(document))
-}
-
-/// A document that is as good as gone.
-#[derive(Serialize, ToSchema)]
-#[schema(as = DeletingDocument)]
-pub(crate) struct Deleting {
-    id: DocumentId,
-    status: &'static str,
-}
-
-#[utoipa::path(
-    delete, path = "/documents/{id}", tag = "documents", operation_id = "deleteDocument",
-    summary = "Delete a document",
-    params(("id" = DocumentId, Path)),
-    responses((status = 202, description = "From here on nothing uses it.", body = Deleting)),
-    extensions(("x-lowest-role" = json!("editor"))),
-)]
-pub(crate) async fn delete(
-    Extract(state): Extract<State>,
-    principal: Principal,
-    PathId(id): PathId<DocumentId>,
-) -> Result<(StatusCode, Json<Deleting>), Error> {
-    let document = visible(&state, &principal, id).await?;
-    principal.require_in(Permission::Write, &document.collection)?;
-    // From here on nothing uses the document. `changes` removes what is left of it.
-    state.documents.delete(&principal.tenant, &document).await?;
-    Ok((StatusCode::ACCEPTED, Json(Deleting { id, status: "deleting" })))
+    Ok(Json(state.documents.change(&principal.tenant, &document.collection, id, &change, now).await?))
 }
 
 /// The document, if the caller may read its collection.
-async fn visible(state: &State, principal: &Principal, id: DocumentId) -> Result<Document, Error> {
+pub(crate) async fn visible(state: &State, principal: &Principal, id: DocumentId) -> Result<Document, Error> {
     let document = state.documents.get(&principal.tenant, id).await?;
     if principal.reads(&document.collection) { Ok(document) } else { Err(Error::NotFound) }
 }

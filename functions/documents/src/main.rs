@@ -5,6 +5,7 @@ use shared::clients::{Builder, Clients};
 use shared::collections::Collections;
 use shared::documents::Documents;
 use shared::page::Pages;
+use shared::texts::Texts;
 use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,6 +22,8 @@ async fn main() -> Result<(), lambda_http::Error> {
         chunks: Chunks::new(&dynamodb),
         pages: Pages::new(&dynamodb, &signer),
         content_urls: builder.content_urls(&blobs, &signer)?,
+        texts: Texts::new(&blobs),
+        blobs,
     };
     http::run(documents::router(state)).await
 }

@@ -8,6 +8,7 @@ use shared::chunks::Chunks;
 use shared::clients::Builder;
 use shared::documents::Documents;
 use shared::telemetry;
+use shared::texts::Texts;
 
 fn main() -> Result<ExitCode, lambda_runtime::Error> {
     if let Some(code) = ingest::extract_if_told() {
@@ -20,14 +21,16 @@ fn main() -> Result<ExitCode, lambda_runtime::Error> {
 #[tokio::main]
 async fn serve() -> Result<(), lambda_runtime::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
+    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let state = ingest::State {
         documents: Documents::new(&dynamodb),
         chunks: Chunks::new(&dynamodb),
-        blobs: builder.blobs()?,
+        texts: Texts::new(&blobs),
+        blobs,
         extractor: ingest::Extractor::of_this_program(),
         embedder: builder.embedder()?,
         epochs: builder.epochs(&redis, &dynamodb)?,
+        queue: builder.queue("INGEST_QUEUE_URL")?,
         config: ingest::Config::from_variables(builder.variables())?,
     };
     let work = |event: LambdaEvent<SqsEvent>| async {

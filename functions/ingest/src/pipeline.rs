@@ -1,23 +1,22 @@
 //! One original from bytes to `ready`.
 
 use aws_lambda_events::sqs::SqsMessage;
-use shared::chunks::Chunk;
-use shared::clients::BlobKey;
-use shared::documents::{Document, ErrorCode, Failure, StageName, Status};
+use shared::clients::{BlobKey, Fetched};
+use shared::documents::{Arrived, Document, ErrorCode, Failure, Finished, StageName, Status};
 use shared::door::Scope;
-use shared::embed::{EmbedError, estimated_tokens};
+use shared::embed::EmbedError;
 use shared::error::Error;
+use shared::tasks::{Awaited, Task};
 use tempfile::NamedTempFile;
 use time::OffsetDateTime;
 
 use crate::State;
 use crate::chunk::{self, Passage};
+use crate::embedding::{self, NotStored};
 use crate::extractor::NotExtracted;
 use crate::notification::{announced, attempt};
+use crate::surrender;
 use crate::text::Text;
-
-/// Passages whose vectors are asked for together.
-const BATCH: usize = 32;
 
 /// Why the work on a document stopped.
 enum Stop {
@@ -29,6 +28,12 @@ enum Stop {
     Retry(ErrorCode, Error),
 }
 
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Retry(ErrorCode::Internal, error)
+    }
+}
+
 impl From<NotExtracted> for Stop {
     fn from(reason: NotExtracted) -> Self {
         match reason {
@@ -38,82 +43,131 @@ impl From<NotExtracted> for Stop {
     }
 }
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Retry(ErrorCode::Internal, error)
+impl From<NotStored> for Stop {
+    fn from(reason: NotStored) -> Self {
+        match reason {
+            NotStored::NotWritten(error) => error.into(),
+            NotStored::NotEmbedded(error @ EmbedError::Unavailable(_)) => {
+                Self::Retry(ErrorCode::EmbeddingFailed, error.into())
+            }
+            NotStored::NotEmbedded(EmbedError::Refused(reason)) => {
+                tracing::error!(reason, "the embedder refused a passage");
+                Self::failed(ErrorCode::EmbeddingFailed, "The embedding model refused the text of the document.")
+            }
+        }
     }
 }
 
-/// Works on all that a message announces. An error means that the message should come back.
+impl Stop {
+    fn failed(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self::Failed(Failure { code, detail: detail.into() })
+    }
+}
+
+/// Works on all that a message asks for. An error means that the message should come back.
 pub(crate) async fn run(state: &State, message: &SqsMessage) -> Result<(), Error> {
+    if let Some(Task::Expire(awaited)) = Task::read(message.body.as_deref().unwrap_or_default()) {
+        return expire(state, awaited).await;
+    }
     let last_attempt = attempt(message) >= state.config.max_attempts;
     for key in announced(message).map_err(Error::internal)? {
-        let Some(document) = state.documents.find(&key.tenant, key.document).await? else { continue };
-        if document.version != key.version || document.status == Status::Ready {
-            continue;
-        }
-        let failure = match work(state, &key, document.clone()).await {
-            Ok(()) => continue,
-            Err(Stop::Obsolete) => {
-                tracing::info!(tenant = %key.tenant, document = %key.document, "nothing left to do");
-                continue;
-            }
-            Err(Stop::Failed(failure)) => failure,
-            Err(Stop::Retry(_, error)) if !last_attempt => return Err(error),
-            Err(Stop::Retry(code, error)) => {
-                tracing::error!(tenant = %key.tenant, document = %key.document, %error, "given up");
-                Failure {
-                    code,
-                    detail: "The document could not be processed, although it was tried repeatedly.".into(),
-                }
-            }
-        };
-        tracing::info!(tenant = %key.tenant, document = %key.document, code = ?failure.code, "failed");
-        let document = state.documents.find(&key.tenant, key.document).await?.unwrap_or(document);
-        state.documents.failed(&key.tenant, &document, &failure, OffsetDateTime::now_utc()).await?;
+        work_on(state, &key, last_attempt).await?;
+    }
+    Ok(())
+}
+
+/// Gives up a version whose bytes did not arrive, or asks to be asked again when it is time.
+async fn expire(state: &State, awaited: Awaited) -> Result<(), Error> {
+    let now = OffsetDateTime::now_utc();
+    if awaited.expires_at > now.unix_timestamp() {
+        return state.queue.send(Task::Expire(awaited).message(now.unix_timestamp())?).await;
+    }
+    let key = BlobKey { tenant: awaited.tenant, document: awaited.document, version: awaited.version };
+    if state.documents.expire(&key.tenant, key.document, key.version, now).await?.is_some() {
+        tracing::info!(tenant = %key.tenant, document = %key.document, "its bytes did not arrive");
         tell(state, &key, &[]).await;
     }
     Ok(())
 }
 
+async fn work_on(state: &State, key: &BlobKey, last_attempt: bool) -> Result<(), Error> {
+    let document = match state.documents.find(&key.tenant, key.document).await? {
+        Some(document) if document.version == key.version => document,
+        _ => return clear(state, key).await,
+    };
+    if document.status == Status::Ready {
+        return Ok(());
+    }
+    let (failure, outcome) = match work(state, key, document.clone()).await {
+        Ok(()) => return Ok(()),
+        Err(Stop::Obsolete) => return clear(state, key).await,
+        Err(Stop::Failed(failure)) => (failure, Ok(())),
+        Err(Stop::Retry(_, error)) if !last_attempt => return Err(error),
+        Err(Stop::Retry(code, error)) => {
+            tracing::error!(tenant = %key.tenant, document = %key.document, %error, "given up");
+            // As an error, so that the message is kept among the dead letters.
+            (surrender::failure(code), Err(error))
+        }
+    };
+    tracing::info!(tenant = %key.tenant, document = %key.document, code = ?failure.code, "failed");
+    let document = state.documents.find(&key.tenant, key.document).await?.unwrap_or(document);
+    if document.version == key.version {
+        state.documents.failed(&key.tenant, &document, &failure, OffsetDateTime::now_utc()).await?;
+        tell(state, key, &[]).await;
+    }
+    outcome
+}
+
 async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), Stop> {
     let document = begin(state, key, &document, StageName::Extracting).await?;
-    let text = text(state, key, &document).await?;
+    let (document, text) = text(state, key, document).await?;
+    state.texts.put(key, text.plain()).await?;
     let passages = passages(state, &document, text).await?;
 
     let document = begin(state, key, &document, StageName::Embedding).await?;
-    let tokens = passages.iter().map(|passage| estimated_tokens(&passage.embedded)).sum();
-    let mut vectors = Vec::with_capacity(passages.len());
-    for batch in passages.chunks(BATCH) {
-        let texts: Vec<String> = batch.iter().map(|passage| passage.embedded.clone()).collect();
-        vectors.extend(state.embedder.embed(&texts).await.map_err(embedding_stop)?);
-    }
+    let count = u32::try_from(passages.len()).unwrap_or(u32::MAX);
+    let tokens = embedding::store(state, key, &document, passages).await?;
 
+    let written_to = document.collection.clone();
     let document = begin(state, key, &document, StageName::Indexing).await?;
-    let chunks: Vec<(Chunk, Vec<f32>)> = passages
-        .into_iter()
-        .zip(vectors)
-        .zip(0..)
-        .map(|((passage, vector), index)| (passage.into_chunk(document.version, index), vector))
-        .collect();
-    state.chunks.put(&key.tenant, &document.collection, document.id, &chunks).await?;
-
-    let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-    let ready = state.documents.ready(&key.tenant, &document, count, tokens, OffsetDateTime::now_utc()).await?;
-    if ready.is_none() {
-        remove_orphans(state, key).await?;
-        return Err(Stop::Obsolete);
-    }
+    // What another release of the worker, which cut otherwise, may have left.
+    state.chunks.delete_from(&key.tenant, key.document, key.version, count).await?;
+    finish(state, key, Document { collection: written_to, ..document }, count, tokens).await?;
     tell(state, key, &[Scope::Search]).await;
     tracing::info!(tenant = %key.tenant, document = %key.document, chunks = count, "ready");
     Ok(())
 }
 
-/// A document that was deleted while its passages were written leaves them behind, where nobody would remove them.
-async fn remove_orphans(state: &State, key: &BlobKey) -> Result<(), Error> {
-    if state.documents.find(&key.tenant, key.document).await?.is_none() {
-        state.chunks.delete_all(&key.tenant, key.document).await?;
+/// Makes the version visible. A document that was moved meanwhile takes its passages along first.
+async fn finish(state: &State, key: &BlobKey, mut document: Document, count: u32, tokens: usize) -> Result<(), Stop> {
+    loop {
+        let now = OffsetDateTime::now_utc();
+        match state.documents.ready(&key.tenant, &document, count, tokens, now).await? {
+            Finished::Ready => return Ok(()),
+            Finished::Obsolete => return Err(Stop::Obsolete),
+            Finished::Moved(moved) => {
+                state.chunks.rescope(&key.tenant, &moved.collection, key.document).await?;
+                document = *moved;
+            }
+        }
     }
+}
+
+/// Removes what this worker, or one before it, may have written for a version that nobody will serve: its document is gone or
+/// was replaced. Whoever deleted or replaced it may have looked before it was written.
+pub(crate) async fn clear(state: &State, key: &BlobKey) -> Result<(), Error> {
+    match state.documents.find(&key.tenant, key.document).await? {
+        None => {
+            state.chunks.delete_all(&key.tenant, key.document).await?;
+            state.blobs.delete_document(&key.tenant, key.document).await?;
+        }
+        Some(document) if document.version != key.version && document.served_version != Some(key.version) => {
+            state.chunks.delete_from(&key.tenant, key.document, key.version, 0).await?;
+            state.blobs.delete_version(key).await?;
+        }
+        Some(_) => {}
+    }
+    tracing::info!(tenant = %key.tenant, document = %key.document, version = key.version, "nothing left to do");
     Ok(())
 }
 
@@ -132,11 +186,36 @@ async fn tell(state: &State, key: &BlobKey, also: &[Scope]) {
     }
 }
 
-async fn text(state: &State, key: &BlobKey, document: &Document) -> Result<Text, Stop> {
+async fn text(state: &State, key: &BlobKey, document: Document) -> Result<(Document, Text), Stop> {
     let original = NamedTempFile::new().map_err(|error| Error::unavailable(format!("a temporary file: {error}")))?;
     let fetched = state.blobs.fetch(key, original.path()).await?;
-    fetched.ok_or_else(|| Error::unavailable("the original is not there"))?;
-    Ok(state.extractor.extract(original.path(), &document.filename).await?)
+    let fetched = fetched.ok_or_else(|| Error::unavailable("the original is not there"))?;
+    let document = known(state, key, document, fetched).await?;
+    let text = state.extractor.extract(original.path(), &document.filename).await?;
+    Ok((document, text))
+}
+
+/// The document with the checksum of its bytes, which are those that were announced.
+async fn known(state: &State, key: &BlobKey, document: Document, fetched: Fetched) -> Result<Document, Stop> {
+    let other = "The bytes that arrived are not those that were announced; upload them again.";
+    if fetched.size_bytes != document.size_bytes {
+        return Err(Stop::failed(ErrorCode::Corrupt, other));
+    }
+    match &document.sha256 {
+        Some(sha256) if *sha256 == fetched.sha256 => Ok(document),
+        Some(_) => Err(Stop::failed(ErrorCode::Corrupt, other)),
+        None => {
+            let now = OffsetDateTime::now_utc();
+            match state.documents.arrived(&key.tenant, &document, &fetched.sha256, now).await? {
+                Arrived::Known(document) => Ok(*document),
+                Arrived::Obsolete => Err(Stop::Obsolete),
+                Arrived::Elsewhere(id) => {
+                    let detail = format!("The collection has the same bytes already, as document {id}.");
+                    Err(Stop::failed(ErrorCode::Duplicate, detail))
+                }
+            }
+        }
+    }
 }
 
 /// Splits on a thread of its own: it is pure computation.
@@ -144,17 +223,4 @@ async fn passages(state: &State, document: &Document, text: Text) -> Result<Vec<
     let (filename, embedder) = (document.filename.clone(), state.embedder.clone());
     let task = tokio::task::spawn_blocking(move || chunk::split(&text, &filename, embedder.as_ref()));
     task.await.map_err(Error::internal)?.map_err(Stop::Failed)
-}
-
-fn embedding_stop(error: EmbedError) -> Stop {
-    match error {
-        EmbedError::Unavailable(_) => Stop::Retry(ErrorCode::EmbeddingFailed, error.into()),
-        EmbedError::Refused(reason) => {
-            tracing::error!(reason, "the embedder refused a passage");
-            Stop::Failed(Failure {
-                code: ErrorCode::EmbeddingFailed,
-                detail: "The embedding model refused the text of the document.".into(),
-            })
-        }
-    }
 }

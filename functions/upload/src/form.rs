@@ -2,10 +2,9 @@ use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use shared::documents::{Metadata, MetadataShape, filename, metadata};
 use shared::error::Error;
-use shared::tenancy::CollectionId;
+use shared::tenancy::{CollectionId, DocumentId};
 use utoipa::ToSchema;
 
 use crate::MAX_BODY;
@@ -15,8 +14,9 @@ pub(crate) struct Form {
     pub(crate) filename: String,
     pub(crate) content_type: String,
     pub(crate) bytes: Bytes,
-    pub(crate) collection: CollectionId,
-    pub(crate) metadata: Metadata,
+    pub(crate) collection: Option<CollectionId>,
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) document_id: Option<DocumentId>,
 }
 
 /// The fields of an upload, as they are described.
@@ -27,11 +27,14 @@ pub(crate) struct Described {
     /// The document; its name comes with it.
     #[schema(value_type = String, format = Binary, min_length = 1)]
     file: Bytes,
-    /// Where it goes; `default` if it is left out.
+    /// Where it goes; `default`, or where the document is that it replaces.
     #[schema(nullable = false)]
     collection: Option<CollectionId>,
     #[schema(value_type = Option<MetadataShape>, nullable = false)]
     metadata: Option<Metadata>,
+    /// The document that it is a new version of.
+    #[schema(nullable = false)]
+    document_id: Option<DocumentId>,
 }
 
 struct File {
@@ -44,13 +47,9 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        const EXPECTED: Error = Error::UnsupportedMediaType { expected: "multipart/form-data" };
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if !kind.to_ascii_lowercase().starts_with("multipart/form-data") {
-            return Err(EXPECTED);
-        }
+        const EXPECTED: Error = Error::UnsupportedMediaType { expected: "multipart/form-data or application/json" };
         let mut fields = Multipart::from_request(request, state).await.map_err(|_| EXPECTED)?;
-        let (mut upload, mut collection, mut entries) = (None, None, Metadata::new());
+        let (mut upload, mut collection, mut entries, mut document_id) = (None, None, None, None);
         while let Some(field) = fields.next_field().await.map_err(|error| unreadable(&error))? {
             let name = field.name().unwrap_or_default().to_owned();
             match name.as_str() {
@@ -60,9 +59,14 @@ impl<S: Send + Sync> FromRequest<S> for Form {
                     collection = Some(text.parse().map_err(|rule| Error::field("collection", format!("{rule}")))?);
                 }
                 "metadata" => {
-                    entries = serde_json::from_str(&text(field).await?)
+                    let given = serde_json::from_str(&text(field).await?)
                         .map_err(|error| Error::field("metadata", format!("must be a JSON object: {error}")))?;
-                    metadata::check(&entries).map_err(|detail| Error::field("metadata", detail))?;
+                    metadata::check(&given).map_err(|detail| Error::field("metadata", detail))?;
+                    entries = Some(given);
+                }
+                "document_id" => {
+                    let text = text(field).await?;
+                    document_id = Some(text.parse().map_err(|rule| Error::field("document_id", format!("{rule}")))?);
                 }
                 other => return Err(Error::field(other, "is not a field of this form")),
             }
@@ -72,8 +76,9 @@ impl<S: Send + Sync> FromRequest<S> for Form {
             filename: upload.filename,
             content_type: upload.content_type,
             bytes: upload.bytes,
-            collection: collection.unwrap_or_else(CollectionId::default_collection),
+            collection,
             metadata: entries,
+            document_id,
         })
     }
 }

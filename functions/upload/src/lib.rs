@@ -1,18 +1,23 @@
-//! Accepts a file and leaves the rest to the worker.
+//! Accepts a file, or says where to put it, and leaves the rest to the worker.
 
+mod announcement;
+mod entry;
 mod form;
 mod upload;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::post;
-use shared::clients::Blobs;
+use shared::clients::{Blobs, Queue, UploadUrls};
 use shared::collections::Collections;
 use shared::documents::Documents;
 use shared::door::{Door, Idempotency, Scope};
+use shared::usage::Usage;
 
 /// The largest body, in bytes: with the base 64 of API Gateway it just fits the 6 MB that Lambda takes.
 const MAX_BODY: usize = 4_500_000;
+/// The largest file, in bytes, which is put into the storage by its owner.
+const MAX_FILE: u64 = 100 * 1024 * 1024;
 
 /// What the route needs.
 #[derive(Clone)]
@@ -27,6 +32,12 @@ pub struct State {
     pub collections: Collections,
     /// Where its bytes go. That they arrived is the storage's to announce.
     pub blobs: Blobs,
+    /// Where its owner may put them.
+    pub upload_urls: UploadUrls,
+    /// The queue of the worker that gives up what does not arrive.
+    pub queue: Queue,
+    /// What the tenant stores already.
+    pub usage: Usage,
 }
 
 /// `POST /documents/upload`.

@@ -3,6 +3,7 @@
 use shared::clients::{Builder, Clients};
 use shared::collections::Collections;
 use shared::documents::Documents;
+use shared::usage::Usage;
 use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -11,11 +12,15 @@ async fn main() -> Result<(), lambda_http::Error> {
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: Some(&blobs) }.warm().await;
+    let signer = builder.signer()?;
     let state = upload::State {
         door,
-        idempotency: builder.idempotency(&dynamodb, &builder.signer()?)?,
+        idempotency: builder.idempotency(&dynamodb, &signer)?,
         documents: Documents::new(&dynamodb),
         collections: Collections::new(&dynamodb),
+        upload_urls: builder.upload_urls(&blobs, &signer)?,
+        queue: builder.queue("INGEST_QUEUE_URL")?,
+        usage: Usage::new(&dynamodb),
         blobs,
     };
     http::run(upload::router(state)).await

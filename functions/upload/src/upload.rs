@@ -1,19 +1,22 @@
 use axum::Extension;
-use axum::extract::State as Extract;
+use axum::extract::{FromRequest, Request, State as Extract};
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use shared::clients::BlobKey;
-use shared::documents::{Created, Document, ErrorCode, Status};
-use shared::door::{Changed, Scope};
+use shared::clients::{Announced, BlobKey, UploadRequest};
+use shared::documents::{Document, Incoming};
+use shared::door::{Changed, Scope, TenantRecord};
 use shared::error::Error;
 use shared::http::Json;
 use shared::openapi::IdempotencyHeader;
-use shared::tenancy::{DocumentId, Permission, Principal};
+use shared::tenancy::Principal;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::State;
+use crate::announcement::Announcement;
+use crate::entry::{Entered, Place, enter};
 use crate::form::{Described, Form};
 
 /// A document that was accepted.
@@ -23,80 +26,115 @@ pub(crate) struct Answer {
     document: Document,
     /// Whether the bytes were in the collection already.
     duplicate: bool,
+    /// How to upload the bytes of an announced file; none if they are there, or came with the request.
+    #[schema(required)]
+    upload: Option<UploadRequest>,
 }
 
-/// Enters the document, then stores its bytes; the storage's notification wakes the worker. If this dies in between, the
-/// document waits for its bytes, and the same upload again brings them.
+type Response = (StatusCode, Extension<Changed>, Json<Answer>);
+
+/// Enters the document, then stores its bytes or says where to put them; the storage's notification wakes the worker. If this
+/// dies in between, the document waits for its bytes, and the same upload again brings them.
 #[utoipa::path(
     post, path = "/documents/upload", tag = "documents", operation_id = "uploadDocument",
     summary = "Upload a document",
+    description = "As a form, with the file, up to 4.5 MB. Or as JSON, which announces a file of up to 100 MB: the answer says \
+        how to put it into the storage.",
     params(IdempotencyHeader),
-    request_body(content = Described, content_type = "multipart/form-data"),
+    request_body(content((Described = "multipart/form-data"), (Announcement = "application/json"))),
     responses(
-        (status = 202, description = "It is accepted.", body = Answer),
+        (status = 202, description = "The file is accepted.", body = Answer),
+        (status = 201, description = "The file is awaited.", body = Answer),
         (status = 200, description = "The same bytes are in the collection already.", body = Answer),
+        (status = 409),
     ),
     extensions(("x-lowest-role" = json!("editor"))),
 )]
 pub(crate) async fn upload(
     Extract(state): Extract<State>,
+    Extension(tenant): Extension<TenantRecord>,
     principal: Principal,
-    form: Form,
-) -> Result<(StatusCode, Extension<Changed>, Json<Answer>), Error> {
-    if !principal.reads(&form.collection) {
-        return Err(no_such_collection());
+    request: Request,
+) -> Result<Response, Error> {
+    let caller = Caller { state, tenant, principal };
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.to_ascii_lowercase().starts_with("application/json") {
+        let Json(announcement) = Json::<Announcement>::from_request(request, &()).await?;
+        announcement.check()?;
+        announce(&caller, announcement).await
+    } else {
+        let form = Form::from_request(request, &()).await?;
+        store(&caller, form).await
     }
-    principal.require_in(Permission::Write, &form.collection)?;
-    let now = OffsetDateTime::now_utc();
-    let document = Document {
-        id: DocumentId::new(),
-        collection: form.collection,
+}
+
+/// Who uploads, and with what.
+pub(crate) struct Caller {
+    pub(crate) state: State,
+    pub(crate) tenant: TenantRecord,
+    pub(crate) principal: Principal,
+}
+
+impl Caller {
+    fn key(&self, document: &Document) -> BlobKey {
+        BlobKey { tenant: self.principal.tenant.clone(), document: document.id, version: document.version }
+    }
+}
+
+/// A file that came with the request.
+async fn store(caller: &Caller, form: Form) -> Result<Response, Error> {
+    let state = &caller.state;
+    let incoming = Incoming {
         filename: form.filename,
         content_type: form.content_type,
         size_bytes: form.bytes.len() as u64,
-        sha256: hex::encode(Sha256::digest(&form.bytes)),
-        version: 1,
-        served_version: None,
-        status: Status::AwaitingUpload,
-        stages: Vec::new(),
-        error: None,
-        chunk_count: 0,
+        sha256: Some(hex::encode(Sha256::digest(&form.bytes))),
         metadata: form.metadata,
-        created_at: now,
-        updated_at: now,
-        created_by: principal.user.clone(),
+        expires_at: OffsetDateTime::now_utc() + state.upload_urls.life(),
     };
-    let (document, duplicate) = match state.documents.create(&principal.tenant, &document).await? {
-        Created::New => {
-            // Whoever deletes a collection sees all documents entered before, and this sees if it was deleted before.
-            if !state.collections.exists(&principal.tenant, &document.collection).await? {
-                state.documents.delete(&principal.tenant, &document).await?;
-                return Err(no_such_collection());
-            }
-            (document, false)
+    let place =
+        Place { collection: form.collection, document: form.document_id, pointers: ["collection", "document_id"] };
+    match enter(caller, place, incoming).await? {
+        Entered::There(document) => Ok(answer(StatusCode::OK, document, true, None)),
+        Entered::Awaited { document, duplicate } => {
+            state.blobs.put(&caller.key(&document), form.bytes).await?;
+            let (tenant, now) = (&caller.principal.tenant, OffsetDateTime::now_utc());
+            let document = state.documents.queued(tenant, document.id, document.version, now).await?;
+            let status = if duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
+            Ok(answer(status, document, duplicate, None))
         }
-        Created::Duplicate(id) => {
-            let existing = state.documents.find(&principal.tenant, id).await?;
-            (existing.ok_or_else(|| Error::unavailable("the same bytes were deleted meanwhile"))?, true)
-        }
-    };
-    let changed = Extension(Changed(Scope::Document(document.id)));
-    let status = if duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
-    if duplicate && !deserves_another_try(&document) {
-        return Ok((status, changed, Json(Answer { document, duplicate })));
     }
-    let key = BlobKey { tenant: principal.tenant.clone(), document: document.id, version: document.version };
-    state.blobs.put(&key, form.bytes).await?;
-    let document = state.documents.queued(&principal.tenant, document.id, OffsetDateTime::now_utc()).await?;
-    Ok((status, changed, Json(Answer { document, duplicate })))
 }
 
-fn no_such_collection() -> Error {
-    Error::field("collection", "there is no such collection")
+/// A file that is to come another way.
+async fn announce(caller: &Caller, announcement: Announcement) -> Result<Response, Error> {
+    let state = &caller.state;
+    let now = OffsetDateTime::now_utc();
+    let announced = Announced { size_bytes: announcement.size_bytes, sha256: announcement.sha256.clone() };
+    let incoming = Incoming {
+        filename: announcement.filename,
+        content_type: announcement.content_type,
+        size_bytes: announcement.size_bytes,
+        sha256: announcement.sha256,
+        metadata: announcement.metadata,
+        expires_at: now + state.upload_urls.life(),
+    };
+    let pointers = ["/collection", "/document_id"];
+    let place = Place { collection: announcement.collection, document: announcement.document_id, pointers };
+    match enter(caller, place, incoming).await? {
+        Entered::There(document) => Ok(answer(StatusCode::OK, document, true, None)),
+        Entered::Awaited { document, duplicate } => {
+            if duplicate {
+                // The address puts nothing over what is there.
+                state.blobs.delete_version(&caller.key(&document)).await?;
+            }
+            let request = state.upload_urls.request(&caller.key(&document), &announced, now).await?;
+            Ok(answer(StatusCode::CREATED, document, duplicate, Some(request)))
+        }
+    }
 }
 
-/// Whether the same bytes again may end better: they never arrived, or it was not their fault.
-fn deserves_another_try(document: &Document) -> bool {
-    let failed_for_us = |code| matches!(code, ErrorCode::EmbeddingFailed | ErrorCode::Internal);
-    document.status == Status::AwaitingUpload || document.error.as_ref().is_some_and(|error| failed_for_us(error.code))
+fn answer(status: StatusCode, document: Document, duplicate: bool, upload: Option<UploadRequest>) -> Response {
+    let changed = Extension(Changed(Scope::Document(document.id)));
+    (status, changed, Json(Answer { document, duplicate, upload }))
 }

@@ -1,32 +1,31 @@
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
 
 use object_store::path::Path as ObjectPath;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use ulid::Ulid;
 
-/// The folder, beside the objects, that holds one file for each new object.
+use super::queue::FolderQueue;
+
+/// The folder, beside the objects, that is the queue of new objects.
 pub const ANNOUNCEMENTS_FOLDER: &str = "announcements";
 
-/// What a bucket does by itself, a folder does with these: each new object is announced by a file with the notification
-/// that S3 would send. The file stays until somebody has worked it off, so no object is forgotten over a restart.
+/// What a bucket does by itself, a folder does with these: for each new object, the notification that S3 would send goes to
+/// a queue. As with S3, it belongs to no group.
 #[derive(Debug, Clone)]
 pub(super) struct Announcements {
-    folder: PathBuf,
+    queue: FolderQueue,
 }
 
 impl Announcements {
     pub(super) fn open(storage: &Path) -> io::Result<Self> {
-        let folder = storage.join(ANNOUNCEMENTS_FOLDER);
-        fs::create_dir_all(&folder)?;
-        Ok(Self { folder })
+        Ok(Self { queue: FolderQueue::open(&storage.join(ANNOUNCEMENTS_FOLDER))? })
     }
 
-    /// Announces an object that is stored. The file appears under its final name when it is complete.
+    /// Announces an object that is stored.
     pub(super) fn announce(&self, object: &ObjectPath, size: usize) -> Result<(), String> {
-        let name = Ulid::generate().to_string();
-        let (draft, file) = (self.folder.join(format!("{name}.part")), self.folder.join(format!("{name}.json")));
         let time = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|error| error.to_string())?;
         let notification = serde_json::json!({
             "Records": [{
@@ -42,12 +41,12 @@ impl Announcements {
                     "s3SchemaVersion": "1.0",
                     "configurationId": "ingest",
                     "bucket": {"name": "local", "ownerIdentity": {"principalId": "local"}, "arn": "arn:aws:s3:::local"},
-                    "object": {"key": object.as_ref(), "size": size, "sequencer": name}
+                    "object": {"key": object.as_ref(), "size": size, "sequencer": Ulid::generate().to_string()}
                 }
             }]
         });
-        fs::write(&draft, notification.to_string())
-            .and_then(|()| fs::rename(&draft, &file))
+        self.queue
+            .send(None, &notification.to_string(), Duration::ZERO)
             .map_err(|error| format!("announcement of an object: {error}"))
     }
 }

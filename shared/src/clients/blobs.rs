@@ -1,4 +1,5 @@
 use std::fmt;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -6,11 +7,12 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::{ProvideCredentials, SharedCredentialsProvider};
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{CredentialProvider, ObjectStore, ObjectStoreExt};
+use object_store::{CredentialProvider, ObjectStore, ObjectStoreExt, WriteMultipart};
+use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
@@ -20,13 +22,24 @@ use crate::config::{BlobsConfig, BlobsLocation};
 use crate::error::Error;
 use crate::tenancy::{DocumentId, TenantId};
 
+/// Parts of one upload that are written side by side.
+const PARTS_AT_ONCE: usize = 2;
+
 /// The object storage: a bucket, or a folder of this machine. Every path in it is made from a tenant.
 #[derive(Debug, Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     /// The store again, if it signs addresses by itself.
-    pub(super) bucket: Option<Arc<AmazonS3>>,
+    pub(super) bucket: Option<Bucket>,
     announcements: Option<Announcements>,
+}
+
+/// A bucket, and who may sign addresses of what is in it.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket {
+    pub(super) store: Arc<AmazonS3>,
+    pub(super) region: String,
+    pub(super) credentials: Option<SharedCredentialsProvider>,
 }
 
 /// The original of one version of a document.
@@ -40,11 +53,30 @@ pub struct BlobKey {
     pub version: u32,
 }
 
+/// What was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// How many bytes.
+    pub size_bytes: u64,
+    /// Their SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
 impl BlobKey {
     /// Where the bytes lie. The client's file name is no part of it, so that no name can be too long, forbidden or
     /// misleading; the document knows the name.
     pub(super) fn path(&self) -> Path {
         Path::from(self.to_string())
+    }
+
+    /// Where everything of the version lies.
+    fn folder(&self) -> Path {
+        Path::from(format!("t/{}/{}/{}", self.tenant, self.document, self.version))
+    }
+
+    /// Where a page of the extracted text lies.
+    fn text(&self, page: usize) -> Path {
+        self.folder().join("text").join(page.to_string())
     }
 }
 
@@ -84,6 +116,15 @@ impl Blobs {
         }
     }
 
+    /// Whether the bytes are there.
+    pub async fn exists(&self, key: &BlobKey) -> Result<bool, Error> {
+        match self.store.head(&key.path()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The bytes, if they are there.
     pub async fn get(&self, key: &BlobKey) -> Result<Option<Bytes>, Error> {
         match self.store.get(&key.path()).await {
@@ -93,8 +134,8 @@ impl Blobs {
         }
     }
 
-    /// Writes the bytes to a file, if they are there: large ones need no memory.
-    pub async fn fetch(&self, key: &BlobKey, file: &std::path::Path) -> Result<Option<()>, Error> {
+    /// Writes the bytes to a file and says which they are; `None` if they are not there. Large ones need no memory.
+    pub async fn fetch(&self, key: &BlobKey, file: &std::path::Path) -> Result<Option<Fetched>, Error> {
         let mut pieces = match self.store.get(&key.path()).await {
             Ok(object) => object.into_stream(),
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -102,19 +143,83 @@ impl Blobs {
         };
         let failed = |error: std::io::Error| Error::unavailable(format!("a temporary file: {error}"));
         let mut file = File::create(file).await.map_err(failed)?;
+        let (mut size_bytes, mut hash) = (0, Sha256::new());
         while let Some(piece) = pieces.try_next().await? {
+            size_bytes += piece.len() as u64;
+            hash.update(&piece);
             file.write_all(&piece).await.map_err(failed)?;
         }
         file.flush().await.map_err(failed)?;
-        Ok(Some(()))
+        Ok(Some(Fetched { size_bytes, sha256: hex::encode(hash.finalize()) }))
     }
 
-    /// Removes bytes; that they are gone already is fine.
-    pub async fn delete(&self, key: &BlobKey) -> Result<(), Error> {
-        match self.store.delete(&key.path()).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+    /// Stores bytes as they come, never all of them in memory, and announces them. Nothing is stored if an error is among them.
+    pub async fn receive(&self, key: &BlobKey, bytes: impl Stream<Item = Result<Bytes, Error>>) -> Result<(), Error> {
+        let upload = self.store.put_multipart(&key.path()).await?;
+        let (mut writer, mut size) = (WriteMultipart::new(upload), 0);
+        let mut bytes = pin!(bytes);
+        while let Some(part) = bytes.next().await {
+            match part {
+                Ok(part) => {
+                    size += part.len();
+                    writer.wait_for_capacity(PARTS_AT_ONCE).await?;
+                    writer.put(part);
+                }
+                Err(error) => {
+                    writer.abort().await?;
+                    return Err(error);
+                }
+            }
+        }
+        writer.finish().await?;
+        match &self.announcements {
+            Some(announcements) => announcements.announce(&key.path(), size).map_err(Error::unavailable),
+            None => Ok(()),
+        }
+    }
+
+    /// Stores a page of the text that was extracted from an original.
+    pub async fn put_text(&self, key: &BlobKey, page: usize, text: String) -> Result<(), Error> {
+        self.store.put(&key.text(page), text.into()).await?;
+        Ok(())
+    }
+
+    /// A page of the extracted text, if there is one.
+    pub async fn text(&self, key: &BlobKey, page: usize) -> Result<Option<String>, Error> {
+        match self.store.get(&key.text(page)).await {
+            Ok(object) => Ok(Some(String::from_utf8(object.bytes().await?.into()).map_err(Error::internal)?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Removes everything of one version, the original and its text.
+    pub async fn delete_version(&self, key: &BlobKey) -> Result<(), Error> {
+        self.delete_below(key.folder()).await
+    }
+
+    /// Removes everything of a document.
+    pub async fn delete_document(&self, tenant: &TenantId, document: DocumentId) -> Result<(), Error> {
+        self.delete_below(document_folder(tenant, document)).await
+    }
+
+    /// How many objects there are of a document.
+    pub async fn count(&self, tenant: &TenantId, document: DocumentId) -> Result<usize, Error> {
+        let objects = self.store.list(Some(&document_folder(tenant, document)));
+        Ok(objects.try_fold(0, async |count, _| Ok(count + 1)).await?)
+    }
+
+    async fn delete_below(&self, folder: Path) -> Result<(), Error> {
+        let found = self.store.list(Some(&folder)).map_ok(|object| object.location).boxed();
+        let mut deleted = self.store.delete_stream(found);
+        while let Some(outcome) = deleted.next().await {
+            match outcome {
+                // Somebody else was faster.
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Asks for an object that is not there, to see whether the storage answers.
@@ -124,6 +229,10 @@ impl Blobs {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn document_folder(tenant: &TenantId, document: DocumentId) -> Path {
+    Path::from(format!("t/{tenant}/{document}"))
 }
 
 pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, ClientError> {
@@ -147,7 +256,12 @@ pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, Clien
             }
             let store = builder.build().map_err(|error| ClientError::Build(format!("BLOBS_URL: {error}")))?;
             let store = Arc::new(store);
-            Ok(Blobs { store: store.clone(), bucket: Some(store), announcements: None })
+            let bucket = Bucket {
+                store: Arc::clone(&store),
+                region: aws.region().map(ToString::to_string).unwrap_or_default(),
+                credentials: aws.credentials_provider(),
+            };
+            Ok(Blobs { store, bucket: Some(bucket), announcements: None })
         }
     }
 }

@@ -55,7 +55,7 @@ pub struct Delivery {
 impl ContentUrls {
     pub(super) fn new(blobs: &Blobs, config: &BlobsConfig, signer: &Signer) -> Self {
         let place = match &blobs.bucket {
-            Some(bucket) => Place::Bucket(Arc::clone(bucket)),
+            Some(bucket) => Place::Bucket(Arc::clone(&bucket.store)),
             None => Place::Folder { base: config.public_url.clone(), mac: signer.mac(Purpose::ContentUrl) },
         };
         Self { place, life: config.url_life }
@@ -78,11 +78,7 @@ impl ContentUrls {
                 let base = base.as_ref().ok_or_else(|| Error::internal("BLOBS_PUBLIC_URL is not set"))?;
                 let expires = (now + self.life).unix_timestamp().to_string();
                 let signature = mac.sign(&signed(key, &expires, &delivery).each_ref().map(String::as_bytes));
-                let mut url = base.clone();
-                url.path_segments_mut()
-                    .map_err(|()| Error::internal("BLOBS_PUBLIC_URL has no path"))?
-                    .pop_if_empty()
-                    .extend([key.tenant.as_str(), &key.document.to_string(), &key.version.to_string()]);
+                let mut url = place_below(base, key)?;
                 url.query_pairs_mut()
                     .append_pair("expires", &expires)
                     .append_pair("content_type", &delivery.content_type)
@@ -107,6 +103,17 @@ impl ContentUrls {
         let expires: i64 = query.expires.parse().map_err(Error::internal)?;
         if expires <= now.unix_timestamp() { Err(Error::BadSignature) } else { Ok(delivery) }
     }
+}
+
+/// Where an original of a folder is, below the address that the folder is served at.
+pub(super) fn place_below(base: &Url, key: &BlobKey) -> Result<Url, Error> {
+    let mut url = base.clone();
+    url.path_segments_mut().map_err(|()| Error::internal("BLOBS_PUBLIC_URL has no path"))?.pop_if_empty().extend([
+        key.tenant.as_str(),
+        &key.document.to_string(),
+        &key.version.to_string(),
+    ]);
+    Ok(url)
 }
 
 /// What the signature of an address in a folder is of.

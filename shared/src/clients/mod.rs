@@ -7,7 +7,9 @@ mod announcements;
 mod blobs;
 mod content_urls;
 mod dynamodb;
+mod queue;
 mod redis;
+mod upload_urls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +20,16 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 
 pub use self::announcements::ANNOUNCEMENTS_FOLDER;
-pub use self::blobs::{BlobKey, Blobs};
+pub use self::blobs::{BlobKey, Blobs, Fetched};
 pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
 pub use self::dynamodb::DynamoDb;
+pub use self::queue::{FolderQueue, LONGEST_DELAY, LONGEST_HIDING, Message, Place, Queue};
 pub use self::redis::{CacheError, Redis, Script};
+pub use self::upload_urls::{Announced, SignedUpload, UploadRequest, UploadUrls};
 use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
-    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, RedisConfig,
-    SearchConfig, SigningConfig, Variables,
+    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, QueueConfig,
+    RedisConfig, SearchConfig, SigningConfig, Variables,
 };
 use crate::door::{Door, Epochs, Idempotency};
 use crate::embed::{self, Embedder};
@@ -84,6 +88,11 @@ impl Builder {
         blobs::open(&BlobsConfig::from_variables(&self.variables)?, &self.aws)
     }
 
+    /// The queue that the variable `name` leads to, such as `INGEST_QUEUE_URL`.
+    pub fn queue(&self, name: &'static str) -> Result<Queue, ClientError> {
+        Queue::open(&self.aws, &QueueConfig::from_variables(&self.variables, name)?)
+    }
+
     /// Who signs with the deployment's secret.
     pub fn signer(&self) -> Result<Signer, ClientError> {
         Ok(Signer::new(&SigningConfig::from_variables(&self.variables)?))
@@ -92,6 +101,11 @@ impl Builder {
     /// The addresses of what lies in the object storage.
     pub fn content_urls(&self, blobs: &Blobs, signer: &Signer) -> Result<ContentUrls, ClientError> {
         Ok(ContentUrls::new(blobs, &BlobsConfig::from_variables(&self.variables)?, signer))
+    }
+
+    /// The addresses at which bytes can be put into the object storage.
+    pub fn upload_urls(&self, blobs: &Blobs, signer: &Signer) -> Result<UploadUrls, ClientError> {
+        Ok(UploadUrls::new(blobs, &BlobsConfig::from_variables(&self.variables)?, signer))
     }
 
     /// The answers to requests that may be repeated.

@@ -14,6 +14,8 @@ pub struct BlobsConfig {
     pub public_url: Option<Url>,
     /// `CONTENT_URL_SECONDS`: how long such an address is good (300).
     pub url_life: Duration,
+    /// `UPLOAD_URL_SECONDS`: how long the bytes of a document may be put at the address that was made for them (3,600).
+    pub upload_url_life: Duration,
 }
 
 /// A kind of object storage.
@@ -42,6 +44,7 @@ impl BlobsConfig {
             public_url: variables.optional_url("BLOBS_PUBLIC_URL", &["http", "https"])?,
             // S3 signs for a week at most.
             url_life: Duration::from_secs(variables.number("CONTENT_URL_SECONDS", 300, 1..=604_800)?),
+            upload_url_life: Duration::from_secs(variables.number("UPLOAD_URL_SECONDS", 3_600, 1..=604_800)?),
         })
     }
 }

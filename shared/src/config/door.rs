@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{ConfigError, Variables};
-use crate::door::{Limits, Overrides, Plans};
+use crate::door::{Limits, Overrides, Plans, Quotas};
 
 /// The plan of a tenant that was given none.
 const STANDARD: &str = "standard";
@@ -10,8 +10,8 @@ const STANDARD: &str = "standard";
 /// Limits, and the cache of whole answers.
 #[derive(Debug, Clone)]
 pub struct DoorConfig {
-    /// `LIMIT_USER_PER_MINUTE` (60), `LIMIT_TENANT_PER_HOUR` (1000) and `LIMIT_IP_PER_MINUTE` (300): the plan
-    /// `standard`. `PLANS`: further plans, a JSON object such as
+    /// `LIMIT_USER_PER_MINUTE` (60), `LIMIT_TENANT_PER_HOUR` (1000) and `LIMIT_IP_PER_MINUTE` (300), `LIMIT_DOCUMENTS`
+    /// (100,000), `LIMIT_STORAGE_BYTES` (100 GB) and `LIMIT_INGESTIONS` (10,000 at a time): the plan `standard`. `PLANS`: further plans, a JSON object such as
     /// `{"pro": {"user_per_minute": 600, "tenant_per_hour": 20000}}`; what a plan leaves out is as in `standard`.
     pub plans: Plans,
     /// `DOOR_RECORD_SECONDS`: how long plans and profiles are kept in the cache if nobody changes them (300).
@@ -64,6 +64,12 @@ fn plans(variables: &Variables) -> Result<Plans, ConfigError> {
         number("LIMIT_TENANT_PER_HOUR", 1_000)?,
         number("LIMIT_IP_PER_MINUTE", 300)?,
     );
+    let (usual, quota) = (Quotas::default(), |name, default| variables.number(name, default, 1..=Quotas::MAX));
+    let standard = standard.with_quotas(Quotas {
+        documents: quota("LIMIT_DOCUMENTS", usual.documents)?,
+        storage_bytes: quota("LIMIT_STORAGE_BYTES", usual.storage_bytes)?,
+        ingestions: quota("LIMIT_INGESTIONS", usual.ingestions)?,
+    });
     let others: BTreeMap<String, Overrides> = match variables.optional_text("PLANS") {
         None => BTreeMap::new(),
         Some(text) => serde_json::from_str(text).map_err(|error| ConfigError::Wrong {
@@ -72,11 +78,12 @@ fn plans(variables: &Variables) -> Result<Plans, ConfigError> {
             allowed: format!("a JSON object of plans: {error}"),
         })?,
     };
-    if let Some((plan, limit)) = others.iter().find_map(|(plan, limits)| Some((plan, limits.out_of_range()?))) {
+    let wrong = others.iter().find_map(|(plan, limits)| Some((plan, limits.out_of_range()?)));
+    if let Some((plan, (limit, most))) = wrong {
         return Err(ConfigError::Wrong {
             name: "PLANS",
             value: format!("{limit} of {plan}"),
-            allowed: format!("whole numbers from 1 to {}", Overrides::MAX),
+            allowed: format!("a whole number from 1 to {most}"),
         });
     }
     Ok(Plans::new(STANDARD, standard, others))

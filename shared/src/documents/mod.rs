@@ -1,10 +1,19 @@
 //! Documents: what is known of each, and the only ways to their items.
 
+mod change;
 pub mod filename;
+mod marks;
 pub mod metadata;
 mod model;
+mod progress;
+mod removal;
 mod repository;
+mod uploads;
 
+pub use change::Change;
 pub use metadata::MetadataShape;
 pub use model::{Document, ErrorCode, Failure, Metadata, Stage, StageName, Status};
-pub use repository::{Created, DocumentFilter, Documents};
+pub use progress::{Arrived, Finished};
+pub use removal::Removal;
+pub use repository::{DocumentFilter, Documents};
+pub use uploads::{Created, Incoming, Replaced};

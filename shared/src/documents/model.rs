@@ -21,8 +21,9 @@ pub struct Document {
     pub content_type: String,
     /// The size of the original.
     pub size_bytes: u64,
-    /// The SHA-256 of the original, in hexadecimal.
-    pub sha256: String,
+    /// The SHA-256 of the original, in hexadecimal; none while its bytes are awaited and nobody said it.
+    #[schema(required)]
+    pub sha256: Option<String>,
     /// Counts the uploads of the document, from 1.
     pub version: u32,
     /// The version that searches use; none until the first is ready.
@@ -61,9 +62,9 @@ pub enum Status {
     Queued,
     /// A worker reads its text.
     Extracting,
-    /// A worker computes its vectors.
+    /// A worker computes its vectors and writes its passages.
     Embedding,
-    /// A worker writes its passages.
+    /// A worker makes its passages visible.
     Indexing,
     /// It can be found.
     Ready,
@@ -106,9 +107,9 @@ pub struct Stage {
 pub enum StageName {
     /// Bytes to text and passages.
     Extracting,
-    /// Passages to vectors.
+    /// Passages to vectors, and both to the index.
     Embedding,
-    /// Vectors to the index.
+    /// From passages that nobody sees to a document that is found.
     Indexing,
 }
 
@@ -144,8 +145,12 @@ pub enum ErrorCode {
     Corrupt,
     /// There is nothing to read in it.
     NoText,
-    /// More text than a document may have.
+    /// More than a document may have, or than a worker may take for it.
     TooLarge,
+    /// The collection has another document with the same bytes.
+    Duplicate,
+    /// The bytes did not arrive in time.
+    UploadExpired,
     /// The embedder refused it or stayed away.
     EmbeddingFailed,
     /// A fault of ours.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::quotas::Quotas;
+
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -65,12 +67,26 @@ pub struct Limits {
     user_per_minute: u32,
     tenant_per_hour: u32,
     ip_per_minute: u32,
+    #[serde(flatten)]
+    quotas: Quotas,
 }
 
 impl Limits {
-    /// Limits from requests of a user in a minute, of the tenant in an hour and from an address in a minute.
+    /// Limits from requests of a user in a minute, of the tenant in an hour and from an address in a minute; with the usual
+    /// quotas.
     pub fn new(user_per_minute: u32, tenant_per_hour: u32, ip_per_minute: u32) -> Self {
-        Self { user_per_minute, tenant_per_hour, ip_per_minute }
+        Self { user_per_minute, tenant_per_hour, ip_per_minute, quotas: Quotas::default() }
+    }
+
+    /// The same limits with these quotas.
+    #[must_use]
+    pub fn with_quotas(self, quotas: Quotas) -> Self {
+        Self { quotas, ..self }
+    }
+
+    /// What the tenant may store.
+    pub fn quotas(self) -> Quotas {
+        self.quotas
     }
 
     /// The policy for a subject.
@@ -100,22 +116,40 @@ pub struct Overrides {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 10_000_000)]
     pub ip_per_minute: Option<u32>,
+    /// Documents of the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    pub documents: Option<u64>,
+    /// Bytes of their originals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    pub storage_bytes: Option<u64>,
+    /// Documents that wait for their bytes or are worked on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    pub ingestions: Option<u64>,
 }
 
 impl Overrides {
     /// The highest limit: a bucket's time to fill stays exact in a double.
     pub const MAX: u32 = 10_000_000;
 
-    /// The name of a limit that is not one, if any is.
-    pub fn out_of_range(&self) -> Option<&'static str> {
-        [
+    /// The name of a limit that is not one, if any is, with the highest that it may be.
+    pub fn out_of_range(&self) -> Option<(&'static str, u64)> {
+        let rates = [
             ("user_per_minute", self.user_per_minute),
             ("tenant_per_hour", self.tenant_per_hour),
             ("ip_per_minute", self.ip_per_minute),
-        ]
-        .into_iter()
-        .find(|(_, limit)| limit.is_some_and(|limit| !(1..=Self::MAX).contains(&limit)))
-        .map(|(name, _)| name)
+        ];
+        let quotas =
+            [("documents", self.documents), ("storage_bytes", self.storage_bytes), ("ingestions", self.ingestions)];
+        let rates = rates.map(|(name, limit)| (name, limit.map(u64::from), u64::from(Self::MAX)));
+        let quotas = quotas.map(|(name, limit)| (name, limit, Quotas::MAX));
+        rates
+            .into_iter()
+            .chain(quotas)
+            .find(|(_, limit, most)| limit.is_some_and(|limit| !(1..=*most).contains(&limit)))
+            .map(|(name, _, most)| (name, most))
     }
 
     /// These limits, and the others where these say nothing.
@@ -124,6 +158,11 @@ impl Overrides {
             user_per_minute: self.user_per_minute.unwrap_or(limits.user_per_minute),
             tenant_per_hour: self.tenant_per_hour.unwrap_or(limits.tenant_per_hour),
             ip_per_minute: self.ip_per_minute.unwrap_or(limits.ip_per_minute),
+            quotas: Quotas {
+                documents: self.documents.unwrap_or(limits.quotas.documents),
+                storage_bytes: self.storage_bytes.unwrap_or(limits.quotas.storage_bytes),
+                ingestions: self.ingestions.unwrap_or(limits.quotas.ingestions),
+            },
         }
     }
 }

@@ -22,6 +22,7 @@ mod guard;
 mod idempotency;
 mod limits;
 mod memory;
+mod quotas;
 mod records;
 mod script;
 
@@ -34,6 +35,7 @@ use self::gate::Gate;
 pub use self::guard::{Changed, Guard, Guarded};
 pub use self::idempotency::Idempotency;
 pub use self::limits::{LimitStatus, Limits, Overrides, Plans, Policy, Standings, Subject};
+pub use self::quotas::Quotas;
 pub use self::records::TenantRecord;
 use self::script::FillScript;
 use crate::auth::Authenticator;

@@ -108,6 +108,7 @@ fn add_headers(error: &Error, response: &mut Response) {
         }
         Error::Unavailable { retry_after, .. }
         | Error::RateLimited { retry_after, .. }
+        | Error::TooManyIngestions { retry_after, .. }
         | Error::IdempotencyInProgress { retry_after } => {
             // Whole seconds, rounded up: never too early.
             let seconds = retry_after.as_micros().div_ceil(1_000_000).max(1);

@@ -101,6 +101,21 @@ pub fn problem_for(error: &Error) -> Problem {
             problem.violated_policies.clone_from(violated);
             problem
         }
+        Error::QuotaExceeded { quota, limit } => {
+            let detail = format!("The tenant stores as much as it may: the quota {quota} is {limit}.");
+            let mut problem = Problem::new(StatusCode::FORBIDDEN, "quota_exceeded", detail);
+            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+            problem.violated_policies = vec![quota];
+            problem
+        }
+        Error::TooManyIngestions { limit, .. } => {
+            let detail =
+                format!("The tenant may have {limit} documents in work at a time; try again when some are done.");
+            let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+            problem.violated_policies = vec!["ingestions"];
+            problem
+        }
         Error::Unavailable { .. } => {
             let mut problem = Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
