@@ -19,7 +19,7 @@ export DATA
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 API_FUNCTIONS := chat documents health search upload users
-FUNCTIONS := $(API_FUNCTIONS) authorizer changes ingest
+FUNCTIONS := $(API_FUNCTIONS) authorizer changes ingest webhooks
 PACKAGES := $(addprefix --package ,$(FUNCTIONS))
 # As part of the workspace, so that the dependencies are compiled once for this and for the tests.
 BUILD_LOCAL := cargo build --workspace --bin local

@@ -44,6 +44,17 @@ INGEST_MAY = {
     "ArrivalsQueue": set(RECEIVE),
     "IngestQueue": {*RECEIVE, "sqs:ChangeMessageVisibility", "sqs:SendMessage"},
 }
+# What the webhooks' worker may do with what, and no more. It speaks to addresses that tenants gave.
+WEBHOOKS_MAY = {
+    ("webhooksLogs", "logs:CreateLogStream"),
+    ("webhooksLogs", "logs:PutLogEvents"),
+    ("WebhookQueue", "sqs:DeleteMessage"),
+    ("WebhookQueue", "sqs:GetQueueAttributes"),
+    ("WebhookQueue", "sqs:ReceiveMessage"),
+    ("WebhookQueue", "sqs:SendMessage"),
+    ("MainTable", "dynamodb:GetItem"),
+    ("MainTable", "dynamodb:UpdateItem"),
+}
 INTEGRATION = re.compile(r"functions/\$\{(\w+)\.Arn\}/(response-streaming-)?invocations$")
 # A policy cannot name objects that do not exist yet, so this one wildcard is as narrow as it gets.
 OBJECTS = re.compile(r"\$\{\w+\.Arn\}/t/\*")
@@ -336,6 +347,52 @@ def check_queues(stack: Stack) -> Problems:
                 yield f"{name} lets others than the bucket send"
 
 
+def check_webhooks(stack: Stack) -> Problems:
+    """Notices stay hidden for six timeouts of `webhooks`, outlive their day, and it may do no more than it must"""
+    queues, worker = stack.of_type("AWS::SQS::Queue"), stack.functions["webhooks"]
+    (source,) = (
+        source
+        for source in stack.of_type("AWS::Lambda::EventSourceMapping").values()
+        if source["FunctionName"] == {"Ref": "webhooks"}
+    )
+    if source["EventSourceArn"] != {"Fn::GetAtt": ["WebhookQueue", "Arn"]}:
+        yield f"it works off {source['EventSourceArn']}"
+    if source.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+        yield "one failure fails the whole batch"
+    if "MaximumConcurrency" not in source.get("ScalingConfig", {}):
+        yield "nothing bounds its workers"
+    # Side by side, or a slow receiver held up the others of its batch: SIDE_BY_SIDE in the function.
+    if source["BatchSize"] > 10:
+        yield f"{source['BatchSize']} notices come together"
+    queue, most = queues["WebhookQueue"], worker["Timeout"]
+    if queue["VisibilityTimeout"] < 6 * most:
+        yield f"hidden for {queue['VisibilityTimeout']} s, with a timeout of {most} s"
+    # CLAIM and the longest that a receiver may take, in the function.
+    if not 15 < most < 60:
+        yield f"it may take {most} s, while a receiver may take 15 s and a claim ends after 60 s"
+    if queue["MessageRetentionPeriod"] < 2 * 86400:
+        yield f"notices are kept for {queue['MessageRetentionPeriod']} s"
+    dead = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    if queues[dead].get("MessageRetentionPeriod") != 1209600:
+        yield f"{dead} forgets what could be kept"
+
+    told = {name for name, each in stack.functions.items() if "WEBHOOK_QUEUE_URL" in each.get("Environment", {}).get("Variables", {})}
+    senders = {stack.functions[name]["Role"]["Fn::GetAtt"][0] for name in told}
+    may = {
+        name
+        for name, statement in stack.statements()
+        if "sqs:SendMessage" in strings(statement["Action"]) and "WebhookQueue" in strings(statement["Resource"])
+    }
+    if told != {"changes", "users", "webhooks"} or senders != may:
+        yield f"{sorted(told)} know the queue, and {sorted(may)} may send to it"
+    role, allowed = worker["Role"]["Fn::GetAtt"][0], set()
+    for holder, statement in stack.statements():
+        if holder == role and statement.get("Principal") is None:
+            allowed |= {(statement["Resource"]["Fn::GetAtt"][0], action) for action in strings(statement["Action"])}
+    if allowed != WEBHOOKS_MAY:
+        yield f"{role} allows {sorted(allowed)}"
+
+
 def check_stream(stack: Stack) -> Problems:
     """Records of the main table that fail come back from the first of them on, are given up in the end, and leave a trace"""
     (source,) = (
@@ -360,7 +417,7 @@ def check_stream(stack: Stack) -> Problems:
         yield f"{queue} is no queue"
     role = stack.functions["changes"]["Role"]["Fn::GetAtt"][0]
     sends = [s for name, s in stack.statements() if name == role and "sqs:SendMessage" in strings(s["Action"])]
-    if [statement["Resource"] for statement in sends] != [destination]:
+    if [statement["Resource"] for statement in sends] != [{"Fn::GetAtt": ["WebhookQueue", "Arn"]}, destination]:
         yield f"{role} may not send to {queue}, or to others too"
 
 
@@ -413,6 +470,7 @@ CHECKS = [
     check_encryption,
     check_secret,
     check_queues,
+    check_webhooks,
     check_stream,
     check_gateway_errors,
     check_events,

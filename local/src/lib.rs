@@ -16,6 +16,7 @@ mod server;
 mod settings;
 mod streams;
 pub mod watch;
+mod workers;
 
 pub use dynamodb::EmbeddedDynamoDb;
 pub use folder::DataFolder;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Router, middleware};
 use shared::chunks::Chunks;
-use shared::clients::{Builder, ClientError, Clients, FolderQueue};
+use shared::clients::{Builder, ClientError, Clients};
 use shared::collections::Collections;
-use shared::config::{ConfigError, Variables};
+use shared::config::{ConfigError, Reach, Variables};
 use shared::documents::Documents;
 use shared::embed::Embedder;
 use shared::http::{Json, boundary};
@@ -19,6 +19,8 @@ use shared::tenants::Tenants;
 use shared::texts::Texts;
 use shared::usage::Usage;
 use shared::users::Users;
+use shared::webhooks::{Deliveries, Secrets, WEBHOOK_QUEUE, Webhooks};
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -26,18 +28,15 @@ use tokio::task::JoinHandle;
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::issuer::{self, Issuer};
 use crate::minilm::{self, MiniLm, ModelError};
-use crate::queue::{Delivering, EventSource, Rules, Worker};
+use crate::queue::{Delivering, EventSource, Worker};
 use crate::redis::RedisServer;
 use crate::settings::{EmbedderChoice, Settings};
 use crate::streams::{Consumer, Stream};
+use crate::workers::{INGEST_FOLDER, WEBHOOK_FOLDER, Workers};
 use crate::{embeddings, objects, peer, secret, watch};
 
 /// How long open streams may hold up the end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
-/// The queue of documents to be worked on.
-const INGEST_QUEUE: &str = "ingest";
-/// Documents worked on side by side.
-const INGEST_WORKERS: usize = 2;
 
 /// A local installation that runs.
 pub struct Running {
@@ -117,23 +116,30 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
 
     let keys = issuer.keys()?;
     let jwks = Router::new().route("/.well-known/jwks.json", get(|| async { Json(keys) }));
-    let (router, worker, consumer) = match role {
+    let (router, workers, consumer) = match role {
         Role::Api => {
             let (router, ingest, changes) = api(settings, &builder, embedder).await?;
-            let worker = Worker::in_process(move |event| ingest::handle(ingest.clone(), event));
-            (router, worker, Consumer::InProcess(Box::new(changes)))
+            let webhooks = webhooks(&builder)?;
+            let workers = Workers {
+                ingest: Worker::in_process(move |event| ingest::handle(ingest.clone(), event)),
+                webhooks: Worker::in_process(move |event| webhooks::handle(webhooks.clone(), event)),
+            };
+            (router, workers, Consumer::InProcess(Box::new(changes)))
         }
         Role::Services { functions_port } => {
             let function = |name| watch::Function::new(name, *functions_port);
-            let (worker, consumer) = (Worker::Function(function("ingest")?), Consumer::Function(function("changes")?));
-            (embeddings::router(embedder), worker, consumer)
+            let workers = Workers {
+                ingest: Worker::Function(function("ingest")?),
+                webhooks: Worker::Function(function("webhooks")?),
+            };
+            (embeddings::router(embedder), workers, Consumer::Function(function("changes")?))
         }
     };
     let blobs = builder.blobs()?;
     let signer = builder.signer()?;
     let (content_urls, upload_urls) = (builder.content_urls(&blobs, &signer)?, builder.upload_urls(&blobs, &signer)?);
     let beside = jwks.merge(objects::router(blobs, content_urls, upload_urls));
-    let queues = if settings.workers { event_sources(settings, &variables, &worker)? } else { Vec::new() };
+    let queues = if settings.workers { workers.sources(settings, &variables)? } else { Vec::new() };
     let queues = queues.into_iter().map(EventSource::start).collect();
     // Before anyone can write. The stream of a database elsewhere is consumed where that database is.
     let changes = match &dynamodb {
@@ -203,25 +209,6 @@ impl Running {
     }
 }
 
-/// The queues that are this machine's own, with who works them off. What lies elsewhere is delivered elsewhere.
-fn event_sources(settings: &Settings, variables: &Variables, ingest: &Worker) -> Result<Vec<EventSource>, StartError> {
-    let visibility = settings.variables.milliseconds("QUEUE_VISIBILITY_MS", 30_000)?;
-    let attempts = u32::try_from(ingest::Config::from_variables(variables)?.max_attempts).unwrap_or(u32::MAX);
-    // As in the template.
-    let arrivals = Rules { workers: 1, batch: 10, visibility, max_receives: 10 };
-    let work = Rules { workers: INGEST_WORKERS, batch: 1, visibility, max_receives: attempts.saturating_add(1) };
-    let mut sources = Vec::new();
-    if variables.optional_text("BLOBS_URL") == Some(&own_objects(settings)) {
-        let queue = FolderQueue::open(&settings.data.arrivals())?;
-        sources.push(EventSource::new(queue, ingest.clone(), arrivals));
-    }
-    if variables.optional_text("INGEST_QUEUE_URL") == Some(&own_queue(settings, INGEST_QUEUE)) {
-        let queue = FolderQueue::open(&settings.data.queue(INGEST_QUEUE))?;
-        sources.push(EventSource::new(queue, ingest.clone(), work));
-    }
-    Ok(sources)
-}
-
 /// What the functions find in their environment on AWS, for this machine.
 fn local_variables(
     settings: &Settings,
@@ -237,11 +224,14 @@ fn local_variables(
         ("DYNAMODB_OPERATION_TIMEOUT_MS", "60000".to_owned()),
         ("REDIS_URL", redis.map(RedisServer::url).unwrap_or_default()),
         ("BLOBS_URL", own_objects(settings)),
-        ("INGEST_QUEUE_URL", own_queue(settings, INGEST_QUEUE)),
+        ("INGEST_QUEUE_URL", own_queue(settings, INGEST_FOLDER)),
         // Somebody waits for it.
         ("INGEST_RETRY_MS", "1000".to_owned()),
         ("INGEST_HEARTBEAT_MS", "5000".to_owned()),
         ("BLOBS_PUBLIC_URL", format!("http://{address}/{}", objects::PATH)),
+        (WEBHOOK_QUEUE, own_queue(settings, WEBHOOK_FOLDER)),
+        // Receivers are on the same machine, most likely.
+        ("WEBHOOK_ALLOW_PRIVATE", "true".to_owned()),
         ("SIGNING_SECRET", secret.to_owned()),
         ("JWT_ISSUER", issuer::ISSUER.to_owned()),
         ("JWT_AUDIENCE", issuer::AUDIENCE.to_owned()),
@@ -262,11 +252,13 @@ fn local_variables(
     embedding.or(&settings.variables).or(&defaults)
 }
 
-fn own_objects(settings: &Settings) -> String {
+/// Where this machine's own objects are.
+pub(crate) fn own_objects(settings: &Settings) -> String {
     format!("file://{}", settings.data.objects().display())
 }
 
-fn own_queue(settings: &Settings, name: &str) -> String {
+/// Where a queue of this machine's own is.
+pub(crate) fn own_queue(settings: &Settings, name: &str) -> String {
     format!("file://{}", settings.data.queue(name).display())
 }
 
@@ -293,6 +285,18 @@ async fn check_dimensions(dynamodb: &shared::clients::DynamoDb, dimensions: usiz
     }
 }
 
+fn webhooks(builder: &Builder) -> Result<webhooks::State, StartError> {
+    let dynamodb = builder.dynamodb()?;
+    Ok(webhooks::State {
+        webhooks: Webhooks::new(&dynamodb),
+        deliveries: Deliveries::new(&dynamodb),
+        secrets: Secrets::new(&builder.signer()?),
+        outside: builder.outside()?,
+        queue: builder.queue(WEBHOOK_QUEUE)?,
+        clock: Arc::new(OffsetDateTime::now_utc),
+    })
+}
+
 /// The routers of all functions, and the workers' states.
 async fn api(
     settings: &Settings,
@@ -303,6 +307,7 @@ async fn api(
     let (signer, door) = (builder.signer()?, builder.door(&dynamodb, &redis)?);
     let (pages, idempotency) = (Pages::new(&dynamodb, &signer), builder.idempotency(&dynamodb, &signer)?);
     let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
+    let webhook_queue = builder.queue(WEBHOOK_QUEUE)?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
     let (texts, usage, queue) = (Texts::new(&blobs), Usage::new(&dynamodb), builder.queue("INGEST_QUEUE_URL")?);
@@ -343,11 +348,15 @@ async fn api(
             users: Users::new(&dynamodb),
             keys: Keys::new(&dynamodb),
             usage,
+            webhooks: Webhooks::new(&dynamodb),
+            secrets: Secrets::new(&signer),
+            reach: Reach::from_variables(builder.variables())?,
+            webhook_queue: webhook_queue.clone(),
             pages,
         }));
     let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
     let queue = builder.queue("INGEST_QUEUE_URL")?;
-    let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone());
+    let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone(), webhook_queue);
     let extractor = settings.extractor.clone();
     Ok((router, ingest::State { documents, chunks, blobs, texts, extractor, embedder, epochs, queue, config }, changes))
 }

@@ -82,7 +82,7 @@ impl From<reqwest::Error> for InvokeError {
 }
 
 /// The variables that lead to the services. The process's others are inherited anyway.
-const LOCAL: [&str; 19] = [
+const LOCAL: [&str; 21] = [
     "BLOBS_PUBLIC_URL",
     "BLOBS_URL",
     "DYNAMODB_ATTEMPT_TIMEOUT_MS",
@@ -102,4 +102,6 @@ const LOCAL: [&str; 19] = [
     "OPENAI_BASE_URL",
     "REDIS_URL",
     "SIGNING_SECRET",
+    "WEBHOOK_ALLOW_PRIVATE",
+    "WEBHOOK_QUEUE_URL",
 ];

@@ -69,6 +69,12 @@ pub enum Action {
     /// The tenant was given another name, plan or other limits.
     #[serde(rename = "tenant.put")]
     PutTenant,
+    /// A webhook was made or described anew.
+    #[serde(rename = "webhook.put")]
+    PutWebhook,
+    /// A webhook was deleted.
+    #[serde(rename = "webhook.deleted")]
+    DeleteWebhook,
 }
 
 impl Entry {

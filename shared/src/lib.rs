@@ -29,3 +29,4 @@ pub mod tenants;
 pub mod texts;
 pub mod usage;
 pub mod users;
+pub mod webhooks;

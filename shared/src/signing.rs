@@ -1,5 +1,5 @@
-//! What the deployment vouches for with its own secret: cursors, addresses of originals, and the answers it keeps for
-//! requests that are repeated.
+//! What the deployment vouches for with its own secret: cursors, addresses of originals, the answers it keeps for
+//! requests that are repeated, and the secrets of webhooks.
 //!
 //! Each purpose has a key of its own, so that what was signed for one never passes for another. Of several secrets the
 //! first signs and seals, and all verify and open: a secret can be replaced while what it signed is still about.
@@ -32,6 +32,8 @@ pub enum Purpose {
     IdempotencyFingerprint,
     /// What it was answered.
     IdempotencyAnswer,
+    /// What a webhook's messages are signed with.
+    WebhookSecret,
 }
 
 impl Purpose {
@@ -43,6 +45,7 @@ impl Purpose {
             Self::UploadUrl => "ragline upload url 1",
             Self::IdempotencyFingerprint => "ragline idempotency fingerprint 1",
             Self::IdempotencyAnswer => "ragline idempotency answer 1",
+            Self::WebhookSecret => "ragline webhook secret 1",
         }
     }
 }
@@ -126,22 +129,29 @@ pub struct Sealer(Arc<Keys<[u8; LENGTH]>>);
 impl Sealer {
     /// The text, sealed. It opens only with the same `place`, which says where it is kept.
     pub fn seal(&self, mut text: Vec<u8>, place: &str) -> Result<Vec<u8>, Error> {
-        let failed = |_| Error::internal("an answer could not be sealed");
+        let failed = |_| Error::internal("a text could not be sealed");
         let key = RandomizedNonceKey::new(&AES_256_GCM, &self.0.newest).map_err(failed)?;
         let nonce = key.seal_in_place_append_tag(Aad::from(place), &mut text).map_err(failed)?;
         Ok([nonce.as_ref().as_slice(), &text].concat())
     }
 
+    /// Whether it opens with the newest secret, so that the others may go.
+    pub fn is_current(&self, sealed: &[u8], place: &str) -> bool {
+        Self::open_with(&self.0.newest, sealed, place).is_some()
+    }
+
     /// The text in what was sealed; `None` if it was altered, moved, or sealed with a secret that is gone.
     pub fn open(&self, sealed: &[u8], place: &str) -> Option<Vec<u8>> {
+        self.0.iter().find_map(|key| Self::open_with(key, sealed, place))
+    }
+
+    fn open_with(key: &[u8; LENGTH], sealed: &[u8], place: &str) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
-        self.0.iter().find_map(|key| {
-            let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
-            let mut text = sealed.to_vec();
-            let length = key.open_in_place(Nonce::from(nonce), Aad::from(place), &mut text).ok()?.len();
-            text.truncate(length);
-            Some(text)
-        })
+        let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
+        let mut text = sealed.to_vec();
+        let length = key.open_in_place(Nonce::from(nonce), Aad::from(place), &mut text).ok()?.len();
+        text.truncate(length);
+        Some(text)
     }
 }
 
@@ -224,6 +234,8 @@ mod tests {
 
         let sealed = old.sealer(Purpose::IdempotencyAnswer).seal(b"x".to_vec(), "").unwrap();
         assert_eq!(both.sealer(Purpose::IdempotencyAnswer).open(&sealed, "").unwrap(), b"x");
+        assert!(!both.sealer(Purpose::IdempotencyAnswer).is_current(&sealed, ""));
+        assert!(old.sealer(Purpose::IdempotencyAnswer).is_current(&sealed, ""));
         assert_eq!(new.sealer(Purpose::IdempotencyAnswer).open(&sealed, ""), None);
     }
 

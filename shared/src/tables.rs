@@ -15,7 +15,8 @@ use time::format_description::well_known::Rfc3339;
 use crate::clients::DynamoDb;
 use crate::error::Error;
 use crate::tenancy::{
-    AuditId, CollectionId, ConversationId, DocumentId, InvalidId, KeyId, MessageId, Subject, TenantId, UserId,
+    AuditId, CollectionId, ConversationId, DocumentId, EventId, InvalidId, KeyId, MessageId, RegistrationId, Subject,
+    TenantId, UserId, WebhookId,
 };
 
 /// The index that lists a collection's documents.
@@ -97,6 +98,16 @@ impl Key {
     /// A collection.
     pub fn collection(tenant: &TenantId, id: &CollectionId) -> Self {
         Self { pk: partition(tenant), sk: format!("{COLLECTION}{id}") }
+    }
+
+    /// A webhook.
+    pub fn webhook(tenant: &TenantId, id: &WebhookId) -> Self {
+        Self { pk: partition(tenant), sk: format!("{WEBHOOK}{id}") }
+    }
+
+    /// What became of telling a webhook of an event.
+    pub fn delivery(tenant: &TenantId, registration: RegistrationId, event: EventId) -> Self {
+        Self { pk: deliveries_partition(tenant, registration), sk: format!("{EVENT}{event}") }
     }
 
     /// A document.
@@ -208,6 +219,10 @@ pub const AUDIT: &str = "AUDIT#";
 pub const COLLECTION: &str = "COLLECTION#";
 /// What the sort keys of documents begin with.
 pub const DOCUMENT: &str = "DOC#";
+/// What the sort keys of webhooks begin with.
+pub const WEBHOOK: &str = "WEBHOOK#";
+/// What the sort keys of a webhook's deliveries begin with.
+pub const EVENT: &str = "EVENT#";
 /// What the sort keys of conversations begin with.
 pub const CONVERSATION: &str = "CONV#";
 /// What the sort keys of messages begin with.
@@ -224,6 +239,11 @@ pub fn conversations_partition(tenant: &TenantId, subject: Subject<'_>) -> Strin
         Subject::User(user) => format!("T#{tenant}#U#{user}"),
         Subject::Key(key) => format!("T#{tenant}#K#{key}"),
     }
+}
+
+/// The partition of what a webhook was told, by its registration: another webhook by the same id has one of its own.
+pub fn deliveries_partition(tenant: &TenantId, registration: RegistrationId) -> String {
+    format!("T#{tenant}#HOOK#{registration}")
 }
 
 /// The partition of a conversation's messages.
@@ -399,6 +419,8 @@ mod tests {
             Key::content_hash(&tenant(), &collection, "00"),
             Key::removal(&tenant(), DocumentId::new()),
             Key::idempotency(&tenant(), "00"),
+            Key::webhook(&tenant(), &"crm".parse().unwrap()),
+            Key::delivery(&tenant(), RegistrationId::new(), EventId::new()),
             Key::conversation(&tenant(), Subject::User(&user), conversation),
             Key::conversation(&tenant(), Subject::Key(KeyId::new()), conversation),
             Key::chunk(&tenant(), DocumentId::new(), 1, 0),

@@ -9,7 +9,7 @@ use tests::description::{self, Operation};
 use tests::{TestApp, User};
 
 use self::Body::{Form, Json, Nothing};
-use self::Kind::{Collection, Conversation, Document, Key, Member, Ready, Removed, Tenant};
+use self::Kind::{Collection, Conversation, Document, Key, Member, Ready, Removed, Tenant, Webhook};
 
 /// Stands in everything that the tenant owns.
 const SECRET: &str = "blubberwort";
@@ -30,6 +30,7 @@ enum Kind {
     /// A document that was deleted.
     Removed,
     Tenant,
+    Webhook,
 }
 
 /// What is sent.
@@ -64,7 +65,7 @@ const fn ask(
 }
 
 const NEW_NAME: Body = Json(r#"{"name": "Another"}"#);
-const TRIES: [Try; 33] = [
+const TRIES: [Try; 39] = [
     ask("GET", "/health", None, Nothing, (200, 200)),
     ask("GET", "/health/ready", None, Nothing, (200, 200)),
     ask("GET", "/openapi.json", None, Nothing, (200, 200)),
@@ -95,6 +96,12 @@ const TRIES: [Try; 33] = [
     ask("GET", "/keys", None, Nothing, (200, 200)),
     ask("POST", "/keys", None, NEW_NAME, (201, 201)),
     ask("DELETE", "/keys/{id}", Some(Key), Nothing, (204, 404)),
+    ask("GET", "/webhooks", None, Nothing, (200, 200)),
+    ask("GET", "/webhooks/{id}", Some(Webhook), Nothing, (200, 404)),
+    ask("PUT", "/webhooks/{id}", Some(Webhook), Json(r#"{"url": "https://example.com/"}"#), (200, 201)),
+    ask("DELETE", "/webhooks/{id}", Some(Webhook), Nothing, (204, 404)),
+    ask("GET", "/webhooks/{id}/deliveries", Some(Webhook), Nothing, (200, 404)),
+    ask("POST", "/webhooks/{id}/test", Some(Webhook), Nothing, (202, 404)),
     ask("GET", "/usage", None, Nothing, (200, 200)),
     ask("GET", "/audit", None, Nothing, (200, 200)),
     // Operators are of one tenant.
@@ -151,6 +158,15 @@ async fn made(owner: &User<'_>, caller: &User<'_>, kind: Kind, number: usize) ->
             id
         }
         Tenant => TENANT.to_owned(),
+        Webhook => {
+            // A tenant may have few.
+            owner.delete(&format!("/webhooks/hook-{}", number - 1)).await;
+            let id = format!("hook-{number}");
+            // Nobody listens there.
+            let body = json!({ "url": format!("https://127.0.0.1:9/{SECRET}") });
+            owner.put(&format!("/webhooks/{id}"), body).await.expect(201);
+            id
+        }
     }
 }
 
@@ -254,6 +270,7 @@ async fn owned(owner: &User<'_>, kind: Option<Kind>, id: &str) -> Value {
         Some(Member) => return owner.get(&format!("/users/{id}")).await.expect(200).body,
         Some(Collection) => "/collections",
         Some(Key) => "/keys",
+        Some(Webhook) => "/webhooks",
         Some(Removed | Tenant) | None => return Value::Null,
     };
     let list = owner.get(list).await.expect(200).body;

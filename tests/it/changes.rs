@@ -8,6 +8,7 @@ use shared::clients::{Builder, DynamoDb, Redis};
 use shared::config::Variables;
 use shared::tables::{self, Key};
 use shared::tenancy::{CollectionId, ConversationId, MessageId, Subject, TenantId};
+use shared::webhooks::WEBHOOK_QUEUE;
 use tests::{RedisProcess, TestApp, data};
 
 use crate::flow::DUCKS;
@@ -121,16 +122,18 @@ async fn a_change_while_redis_is_away_reaches_it_when_it_is_back() {
 /// What the handler answers to records, with a Redis that is not there.
 async fn answer_without_redis(event: Value) -> Value {
     let folder = tempfile::tempdir().unwrap();
-    let blobs = format!("file://{}", folder.path().display());
+    let blobs = format!("file://{}/objects", folder.path().display());
+    let queue = format!("file://{}/queue", folder.path().display());
     let variables = [
         ("REDIS_URL", "redis://127.0.0.1:9"),
         ("DYNAMODB_ENDPOINT", "http://127.0.0.1:9"),
         ("BLOBS_URL", blobs.as_str()),
+        (WEBHOOK_QUEUE, queue.as_str()),
     ];
     let builder = Builder::new(Variables::from_pairs(variables)).await;
     let (redis, dynamodb) = (builder.redis().unwrap(), builder.dynamodb().unwrap());
     let epochs = builder.epochs(&redis, &dynamodb).unwrap();
-    let state = changes::State::new(epochs, &dynamodb, builder.blobs().unwrap());
+    let state = changes::State::new(epochs, &dynamodb, builder.blobs().unwrap(), builder.queue(WEBHOOK_QUEUE).unwrap());
     let event: Event = serde_json::from_value(event).unwrap();
     serde_json::to_value(changes::handle(state, event).await).unwrap()
 }

@@ -3,6 +3,7 @@
 use aws_lambda_events::dynamodb::{Event, StreamViewType};
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_http::http::Request;
+use shared::webhooks::{EventType, Notice};
 use tests::data;
 
 /// The request that a sample event of the REST API becomes.
@@ -38,6 +39,14 @@ fn queue_events_are_events_of_the_queue() {
         let event: SqsEvent = serde_json::from_str(&text).unwrap();
         assert_eq!(event.records.len(), 1, "{file}");
     }
+}
+
+#[test]
+fn the_sample_for_webhooks_is_a_notice() {
+    let event: SqsEvent = serde_json::from_str(&data::project_file("events/webhooks/ready.json")).unwrap();
+    let notice: Notice = serde_json::from_str(event.records[0].body.as_ref().unwrap()).unwrap();
+    assert_eq!(notice.event.kind, EventType::DocumentReady);
+    assert_eq!(event.records[0].attributes["MessageGroupId"], notice.tenant.as_str());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use shared::config::Variables;
 use shared::documents::Documents;
 use shared::tables;
 use shared::tenancy::{DocumentId, Role, Subject, TenantId};
+use shared::webhooks::WEBHOOK_QUEUE;
 use tempfile::TempDir;
 use tests::{Proxy, TestApp, User};
 use time::OffsetDateTime;
@@ -39,7 +40,8 @@ impl Scene {
         let builder = Builder::new(broken).await;
         let behind = builder.dynamodb().unwrap();
         let epochs = builder.epochs(&builder.redis().unwrap(), &behind).unwrap();
-        let changes = changes::State::new(epochs, &behind, builder.blobs().unwrap());
+        let changes =
+            changes::State::new(epochs, &behind, builder.blobs().unwrap(), builder.queue(WEBHOOK_QUEUE).unwrap());
         let dynamodb = Builder::new(app.running().variables().clone()).await.dynamodb().unwrap();
         Self { app, changes, way, dynamodb, database, _tables: tables }
     }

@@ -51,3 +51,5 @@ mod uploads;
 mod usage;
 mod users;
 mod vouched;
+mod webhook_deliveries;
+mod webhook_routes;

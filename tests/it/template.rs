@@ -3,7 +3,10 @@
 use saphyr::{LoadableYamlNode, YamlOwned};
 use serde_json::{Value, json};
 use shared::tables::{Key, Stored};
-use shared::tenancy::{AuditId, CollectionId, ConversationId, DocumentId, KeyId, MessageId, Subject, TenantId, UserId};
+use shared::tenancy::{
+    AuditId, CollectionId, ConversationId, DocumentId, EventId, KeyId, MessageId, RegistrationId, Subject, TenantId,
+    UserId,
+};
 use tests::{TestApp, data};
 
 /// The resources of the template as JSON.
@@ -117,6 +120,8 @@ fn the_stream_is_filtered_for_the_items_that_something_follows_from() {
         Key::content_hash(&tenant, &collection, "00"),
         Key::removal(&tenant, DocumentId::new()),
         Key::idempotency(&tenant, "00"),
+        Key::webhook(&tenant, &"crm".parse().unwrap()),
+        Key::delivery(&tenant, RegistrationId::new(), EventId::new()),
         Key::conversation(&tenant, Subject::User(&user), conversation),
         Key::message(&tenant, conversation, MessageId::new()),
         Key::health(),

@@ -20,7 +20,8 @@ fn with(mut value: Value, field: &str, content: impl Into<Value>) -> Value {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = |byte: &u8| format!("{byte:02x}");
+    Sha256::digest(bytes).iter().map(digits).collect()
 }
 
 /// Announces a file, which must be awaited then.

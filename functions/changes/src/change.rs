@@ -61,6 +61,11 @@ impl Change {
         Ok((side(&self.before)?, side(&self.after)?))
     }
 
+    /// What the item is now; none if it was removed.
+    pub(crate) fn now<T: DeserializeOwned>(&self) -> Result<Option<T>, Malformed> {
+        Ok(self.after.clone().map(serde_dynamo::from_item).transpose()?)
+    }
+
     /// Whether the item was removed.
     pub(crate) fn is_removal(&self) -> bool {
         self.after.is_none()

@@ -1,4 +1,5 @@
-//! What follows from a change beside stale answers: what is left of a thing that was deleted goes, and usage is added up.
+//! What follows from a change beside stale answers: what is left of a thing that was deleted goes, usage is added up, and
+//! webhooks are told.
 //!
 //! All of it may be done twice and ends the same, since a record may come twice.
 
@@ -14,6 +15,7 @@ use time::OffsetDateTime;
 
 use crate::State;
 use crate::change::{Change, Malformed};
+use crate::notices::{self, WebhooksOfTenants};
 
 /// Documents that are removed side by side.
 const SIDE_BY_SIDE: usize = 8;
@@ -30,10 +32,13 @@ pub(crate) enum Fault {
 }
 
 /// Does what follows from a change.
-pub(crate) async fn follow_up(state: &State, change: &Change) -> Result<(), Fault> {
+pub(crate) async fn follow_up(state: &State, change: &Change, webhooks: &mut WebhooksOfTenants) -> Result<(), Fault> {
     let tenant = &change.tenant;
     match &change.kind {
-        Kind::Document(id) => follow_document(state, change, *id).await?,
+        Kind::Document(id) => {
+            follow_document(state, change, *id).await?;
+            notices::send(state, change, *id, webhooks).await?;
+        }
         Kind::Message => count_message(state, change).await?,
         Kind::Collection(id) => {
             if was_just(change, |item| item.deleted_at)?.is_some() {

@@ -1,5 +1,5 @@
 //! Reads the stream of the main table: replaces the epochs of what went stale, removes what is left of what was deleted,
-//! and adds up what tenants use.
+//! adds up what tenants use, and tells their webhooks.
 //!
 //! Whoever writes through the API has replaced the epochs already. This heals what that cannot: a writer that died in
 //! between, a cache that could not be told, an answer that was made from an index that lagged, and writes behind the API's
@@ -7,13 +7,14 @@
 
 mod change;
 mod follow_up;
+mod notices;
 mod stale;
 
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use futures::future::join_all;
 use shared::chunks::Chunks;
-use shared::clients::{Blobs, CacheError, DynamoDb};
+use shared::clients::{Blobs, CacheError, DynamoDb, Queue};
 use shared::collections::Collections;
 use shared::conversations::Conversations;
 use shared::documents::Documents;
@@ -21,9 +22,11 @@ use shared::door::{Epochs, Scope};
 use shared::keys::Keys;
 use shared::usage::Usage;
 use shared::users::Users;
+use shared::webhooks::Webhooks;
 
 use crate::change::Change;
 use crate::follow_up::{Fault, follow_up};
+use crate::notices::WebhooksOfTenants;
 use crate::stale::Stale;
 
 /// What the function needs.
@@ -38,11 +41,13 @@ pub struct State {
     keys: Keys,
     conversations: Conversations,
     usage: Usage,
+    webhooks: Webhooks,
+    webhook_queue: Queue,
 }
 
 impl State {
     /// All of it over these clients.
-    pub fn new(epochs: Epochs, dynamodb: &DynamoDb, blobs: Blobs) -> Self {
+    pub fn new(epochs: Epochs, dynamodb: &DynamoDb, blobs: Blobs, webhook_queue: Queue) -> Self {
         Self {
             epochs,
             collections: Collections::new(dynamodb),
@@ -53,6 +58,8 @@ impl State {
             keys: Keys::new(dynamodb),
             conversations: Conversations::new(dynamodb),
             usage: Usage::new(dynamodb),
+            webhooks: Webhooks::new(dynamodb),
+            webhook_queue,
         }
     }
 }
@@ -64,8 +71,9 @@ pub async fn handle(state: State, event: Event) -> DynamoDbEventResponse {
     let stale_failure = renew_all(&state, &stale::by_tenant(&changes)).await;
     // In their order, and only after the cache was told: removing can take its time.
     let mut failure = stale_failure;
+    let mut webhooks = WebhooksOfTenants::default();
     for (place, change) in &changes {
-        match follow_up(&state, change).await {
+        match follow_up(&state, change, &mut webhooks).await {
             Ok(()) => {}
             Err(Fault::Malformed(error)) => skipped(&event.records[*place], &error),
             Err(Fault::Failed(error)) => {

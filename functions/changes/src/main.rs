@@ -4,12 +4,18 @@ use aws_lambda_events::dynamodb::Event;
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::clients::{Builder, Clients};
 use shared::telemetry;
+use shared::webhooks::WEBHOOK_QUEUE;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
     let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
-    let state = changes::State::new(builder.epochs(&redis, &dynamodb)?, &dynamodb, builder.blobs()?);
+    let state = changes::State::new(
+        builder.epochs(&redis, &dynamodb)?,
+        &dynamodb,
+        builder.blobs()?,
+        builder.queue(WEBHOOK_QUEUE)?,
+    );
     Clients { redis: Some(&redis), ..Clients::default() }.warm().await;
     let work = |event: LambdaEvent<Event>| async {
         Ok::<_, lambda_runtime::Error>(changes::handle(state.clone(), event.payload).await)

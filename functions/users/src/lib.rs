@@ -1,4 +1,4 @@
-//! Users, API keys and tenants: who may do what, what they did, and what they used.
+//! Users, API keys, webhooks and tenants: who may do what, who is told of what, what was done, and what was used.
 
 mod audit;
 mod keys;
@@ -6,11 +6,14 @@ mod profile;
 mod tenants;
 mod usage;
 mod users;
+mod webhooks;
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{delete, get, patch, post, put};
+use shared::clients::Queue;
+use shared::config::Reach;
 use shared::door::{Door, Idempotency, Scope};
 use shared::http::MAX_JSON;
 use shared::keys::Keys;
@@ -18,6 +21,7 @@ use shared::page::Pages;
 use shared::tenants::Tenants;
 use shared::usage::Usage;
 use shared::users::Users;
+use shared::webhooks::{Secrets, Webhooks};
 
 /// How long an answer may be served again if nothing changes.
 const KEEP: Duration = Duration::from_mins(1);
@@ -39,11 +43,19 @@ pub struct State {
     pub keys: Keys,
     /// What was used.
     pub usage: Usage,
+    /// Webhooks.
+    pub webhooks: Webhooks,
+    /// What they sign with.
+    pub secrets: Secrets,
+    /// Where they may lead.
+    pub reach: Reach,
+    /// What they are to be told.
+    pub webhook_queue: Queue,
     /// Reads lists.
     pub pages: Pages,
 }
 
-/// `/users`, `/keys`, `/tenants`, `/usage` and `/audit`.
+/// `/users`, `/keys`, `/webhooks`, `/tenants`, `/usage` and `/audit`.
 pub fn router(state: State) -> Router {
     let door = &state.door;
     let makes_key = door.counts().idempotent(&state.idempotency, MAX_JSON);
@@ -58,6 +70,12 @@ pub fn router(state: State) -> Router {
         .route("/keys", get(keys::list).route_layer(door.counts()))
         .route("/keys", post(keys::create).route_layer(makes_key))
         .route("/keys/{id}", delete(keys::revoke).route_layer(changes_users()))
+        .route("/webhooks", get(webhooks::list).route_layer(door.counts()))
+        .route("/webhooks/{id}", get(webhooks::read).route_layer(door.counts()))
+        .route("/webhooks/{id}", put(webhooks::put).route_layer(door.counts()))
+        .route("/webhooks/{id}", delete(webhooks::delete).route_layer(door.counts()))
+        .route("/webhooks/{id}/deliveries", get(webhooks::deliveries).route_layer(door.counts()))
+        .route("/webhooks/{id}/test", post(webhooks::test).route_layer(door.counts()))
         .route("/tenants/{id}", get(tenants::read).route_layer(door.counts()))
         .route("/tenants/{id}", put(tenants::put).route_layer(door.counts()))
         .route("/usage", get(usage::read).route_layer(door.counts()))
@@ -77,6 +95,12 @@ pub fn router(state: State) -> Router {
     keys::list,
     keys::create,
     keys::revoke,
+    webhooks::list,
+    webhooks::read,
+    webhooks::put,
+    webhooks::delete,
+    webhooks::deliveries,
+    webhooks::test,
     tenants::read,
     tenants::put,
     usage::read,

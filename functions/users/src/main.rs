@@ -1,11 +1,13 @@
 //! The `users` function.
 
 use shared::clients::{Builder, Clients};
+use shared::config::Reach;
 use shared::keys::Keys;
 use shared::page::Pages;
 use shared::tenants::Tenants;
 use shared::usage::Usage;
 use shared::users::Users;
+use shared::webhooks::{Secrets, WEBHOOK_QUEUE, Webhooks};
 use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,6 +23,10 @@ async fn main() -> Result<(), lambda_http::Error> {
         users: Users::new(&dynamodb),
         keys: Keys::new(&dynamodb),
         usage: Usage::new(&dynamodb),
+        webhooks: Webhooks::new(&dynamodb),
+        secrets: Secrets::new(&signer),
+        reach: Reach::from_variables(builder.variables())?,
+        webhook_queue: builder.queue(WEBHOOK_QUEUE)?,
         pages: Pages::new(&dynamodb, &signer),
     };
     http::run(users::router(state)).await

@@ -7,6 +7,7 @@ mod announcements;
 mod blobs;
 mod content_urls;
 mod dynamodb;
+mod outside;
 mod queue;
 mod redis;
 mod upload_urls;
@@ -23,13 +24,14 @@ pub use self::announcements::ANNOUNCEMENTS_FOLDER;
 pub use self::blobs::{BlobKey, Blobs, Fetched};
 pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
 pub use self::dynamodb::DynamoDb;
+pub use self::outside::{Outside, Unanswered};
 pub use self::queue::{FolderQueue, LONGEST_DELAY, LONGEST_HIDING, Message, Place, Queue};
 pub use self::redis::{CacheError, Redis, Script};
 pub use self::upload_urls::{Announced, SignedUpload, UploadRequest, UploadUrls};
 use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
     AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, QueueConfig,
-    RedisConfig, SearchConfig, SigningConfig, Variables,
+    Reach, RedisConfig, SearchConfig, SigningConfig, Variables,
 };
 use crate::door::{Door, Epochs, Idempotency};
 use crate::embed::{self, Embedder};
@@ -111,6 +113,11 @@ impl Builder {
     /// The answers to requests that may be repeated.
     pub fn idempotency(&self, dynamodb: &DynamoDb, signer: &Signer) -> Result<Idempotency, ClientError> {
         Ok(Idempotency::new(dynamodb, signer, IdempotencyConfig::from_variables(&self.variables)?))
+    }
+
+    /// The way out to addresses that tenants gave.
+    pub fn outside(&self) -> Result<Outside, ClientError> {
+        Outside::new(Reach::from_variables(&self.variables)?)
     }
 
     /// The embedder of the deployment.

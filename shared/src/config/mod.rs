@@ -13,6 +13,7 @@ mod search;
 mod signing;
 mod telemetry;
 mod variables;
+mod webhooks;
 
 pub use auth::AuthConfig;
 pub use blobs::{BlobsConfig, BlobsLocation};
@@ -26,3 +27,4 @@ pub use search::SearchConfig;
 pub use signing::{SigningConfig, SigningSecret};
 pub use telemetry::{LogFormat, TelemetryConfig};
 pub use variables::{ConfigError, Variables};
+pub use webhooks::Reach;

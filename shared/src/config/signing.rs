@@ -9,7 +9,8 @@ const LEAST: usize = 32;
 #[derive(Debug, Clone)]
 pub struct SigningConfig {
     /// `SIGNING_SECRET`: at least 32 bytes of text. Several stand one after another, separated by commas: the first signs,
-    /// and all verify. To replace a secret, put the new one in front, and remove the old one a day later. Required.
+    /// and all verify. To replace a secret, put the new one in front, and remove the old one 30 days later: until
+    /// then what is sealed with it is sealed anew where it is used. Required.
     pub newest: SigningSecret,
     /// The others in `SIGNING_SECRET`.
     pub older: Vec<SigningSecret>,

@@ -3,6 +3,8 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 use ulid::Ulid;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -171,6 +173,15 @@ chosen_id!(
     "must be 1 to 64 lower-case letters, digits, '-' or '_'"
 );
 
+chosen_id!(
+    /// A webhook of one tenant; chosen by the client.
+    WebhookId,
+    64,
+    |b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'),
+    "^[a-z0-9_-]{1,64}$",
+    "must be 1 to 64 lower-case letters, digits, '-' or '_'"
+);
+
 impl CollectionId {
     /// The collection every tenant has: where a document goes when the upload names none.
     pub fn default_collection() -> Self {
@@ -198,6 +209,35 @@ made_id!(
     /// An API key of one tenant; it names the key, and is no secret.
     KeyId
 );
+made_id!(
+    /// What a webhook's address was registered as: another one each time a webhook is made, also under an id that was there
+    /// before.
+    RegistrationId
+);
+made_id!(
+    /// Something that webhooks are told of; receivers know it as `webhook-id`.
+    EventId
+);
+
+impl EventId {
+    /// The identifier of what happened at this time and is described by `parts`: the same parts are the same event.
+    pub fn of(at: OffsetDateTime, parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        let random = digest.iter().take(10).fold(0, |number, byte| number << 8 | u128::from(*byte));
+        let milliseconds = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+        Self(Ulid::from_parts(milliseconds, random))
+    }
+
+    /// A number from 0 to 1, always the same for this event, by which waits differ between events.
+    pub fn share(self) -> f64 {
+        f64::from(u16::try_from(self.0.random() & 0xffff).unwrap_or_default()) / f64::from(u16::MAX)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -208,6 +248,7 @@ mod tests {
         for hostile in ["", "a#b", "a/b", "a{b}", "..", "a b", "a\nb", "ü", "T#x", &"x".repeat(200)] {
             assert!(hostile.parse::<TenantId>().is_err(), "tenant {hostile:?}");
             assert!(hostile.parse::<CollectionId>().is_err(), "collection {hostile:?}");
+            assert!(hostile.parse::<WebhookId>().is_err(), "webhook {hostile:?}");
             assert!(hostile.parse::<DocumentId>().is_err(), "document {hostile:?}");
         }
         for hostile in ["", "a#b", "a/b", "a{b", "a b", "ü", &"x".repeat(200)] {
@@ -221,6 +262,21 @@ mod tests {
         assert!("0b2f1c1e-9d4e-4a51-8f4e-6a2c0d1e2f3a".parse::<TenantId>().is_ok());
         assert!("google-oauth2|1034567".parse::<UserId>().is_ok());
         assert!("ada@example.com".parse::<UserId>().is_ok());
+    }
+
+    #[test]
+    fn the_same_parts_are_the_same_event_and_later_events_sort_behind() {
+        let at = time::macros::datetime!(2026-11-24 12:00 UTC);
+        let event = EventId::of(at, &["acme", "1", "document.ready"]);
+        assert_eq!(EventId::of(at, &["acme", "1", "document.ready"]), event);
+        for other in
+            [&["acme", "2", "document.ready"], &["acme1", "", "document.ready"], &["other", "1", "document.ready"]]
+        {
+            assert_ne!(EventId::of(at, other), event, "{other:?}");
+        }
+        assert!(EventId::of(at + time::Duration::SECOND, &["acme", "0"]) > event);
+        assert!((0.0..=1.0).contains(&event.share()));
+        assert!(event.to_string().parse::<EventId>().is_ok());
     }
 
     #[test]

@@ -8,7 +8,10 @@ mod principal;
 mod role;
 
 pub use access::{Access, KeyLimits, Memberships, readable};
-pub use ids::{AuditId, CollectionId, ConversationId, DocumentId, InvalidId, KeyId, MessageId, TenantId, UserId};
+pub use ids::{
+    AuditId, CollectionId, ConversationId, DocumentId, EventId, InvalidId, KeyId, MessageId, RegistrationId, TenantId,
+    UserId, WebhookId,
+};
 pub use permission::Permission;
 pub use principal::{Principal, Subject};
 pub use role::Role;
