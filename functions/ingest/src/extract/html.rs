@@ -1,3 +1,4 @@
+use dom_query::Document;
 use dom_smoothie::{Config, Readability, TextMode};
 
 use shared::documents::Failure;
@@ -41,7 +42,10 @@ pub(super) fn extract(html: &str) -> Result<Text, Failure> {
         return Err(corrupt());
     }
     let config = Config { text_mode: TextMode::Markdown, ..Config::default() };
-    let article = Readability::new(html, None, Some(config)).and_then(|mut page| page.parse());
+    let page = Document::from(html);
+    // Of a page that is too short to tell what its main content is, all is taken.
+    page.select("nav, [role=navigation], script:not([type='application/ld+json']), style, noscript, template").remove();
+    let article = Readability::with_document(page, None, Some(config)).and_then(|mut page| page.parse());
     let article = article.map_err(|_| no_text())?;
     let mut text = markdown::extract(&article.text_content)?;
     text.entitle(&article.title);
@@ -58,6 +62,14 @@ mod tests {
         assert!(is_html("<!-- saved --><html><body>x</body></html>"));
         assert!(!is_html("The tag <html> begins a page."));
         assert!(!is_html("a < b"));
+    }
+
+    #[test]
+    fn a_short_page_is_told_without_its_navigation() {
+        let page = "<html><head><title>Birds</title><style>p {}</style></head><body><nav><a href=/>Home</a></nav><h1>Ducks</h1>\
+            <p>Ducks swim.</p><ul><li>a<li>b</ul><script>x()</script></body></html>";
+        let text = extract(page).unwrap();
+        assert_eq!((text.title(), text.plain()), (Some("Birds"), "Ducks\n\nDucks swim.\na\nb"));
     }
 
     #[test]
