@@ -208,7 +208,6 @@ fn tricks(owned: &Owned) -> Vec<Trick<'static>> {
         ("GET", in_document("/text?start=0&end=9"), nothing.clone(), 404, 404),
         ("GET", in_document("/purge"), nothing.clone(), 404, 403),
         ("POST", to("/documents/upload"), announcement(json!({ "document_id": document })), 400, 400),
-        ("POST", to("/documents/upload"), announcement(json!({ "collection": "board" })), 400, 400),
         ("DELETE", in_document(""), nothing.clone(), 404, 404),
         ("GET", to("/documents"), nothing.clone(), 200, 200),
         ("GET", to("/documents?collection=board"), nothing.clone(), 200, 200),

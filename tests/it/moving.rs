@@ -133,7 +133,7 @@ async fn an_admin_is_told_when_nothing_is_left_of_a_deleted_document() {
         assert!(attempt < 500, "{purge}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(!app.folder().join(format!("objects/t/acme/{}", id(&document))).exists());
+    assert!(!app.folder().join(format!("objects/t/acme/{}/1/original", id(&document))).exists());
     app.user("globex", "eve", Role::Owner).get(&path).await.expect(404);
     app.stop().await;
 }

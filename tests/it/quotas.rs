@@ -14,9 +14,9 @@ async fn with_quotas(app: &TestApp, tenant: &str, limits: Value) {
 }
 
 /// Waits until so much is known to be stored.
-async fn stored(user: &User<'_>, documents: u64) {
+async fn stored(user: &User<'_>, what: &str, amount: usize) {
     for attempt in 0.. {
-        if user.get("/usage").await.expect(200).body["documents"] == documents {
+        if user.get("/usage").await.expect(200).body[what] == amount {
             return;
         }
         assert!(attempt < 500, "it is not counted");
@@ -30,13 +30,14 @@ async fn a_tenant_stores_no_more_than_its_quotas() {
     let admin = app.user("acme", "ann", Role::Admin);
     with_quotas(&app, "acme", json!({ "documents": 1 })).await;
     let ducks = admin.ready("ducks.md", DUCKS).await;
-    stored(&admin, 1).await;
+    stored(&admin, "documents", 1).await;
     let refused = admin.upload_with("pumps.md", PUMPS.as_bytes(), &[]).await.expect(403).body;
     assert_eq!((&refused["code"], &refused["violated-policies"]), (&json!("quota_exceeded"), &json!(["documents"])));
     // The same bytes and new versions are no new documents.
     let id = ducks["id"].as_str().unwrap();
     admin.upload_with("pumps.md", PUMPS.as_bytes(), &[("document_id", id)]).await.expect(202);
     admin.worked_off(id).await;
+    stored(&admin, "storage_bytes", PUMPS.len()).await;
 
     with_quotas(&app, "acme", json!({ "storage_bytes": DUCKS.len() + PUMPS.len() })).await;
     let announcement = |size| json!({ "filename": "x", "content_type": "text/plain", "size_bytes": size });
@@ -58,13 +59,13 @@ async fn a_tenant_has_no_more_documents_in_work_than_its_quota() {
     with_quotas(&app, "acme", json!({ "ingestions": 1 })).await;
     let waiting = json!({ "filename": "x", "content_type": "text/plain", "size_bytes": 5 });
     let waiting = admin.post("/documents/upload", waiting).await.expect(201).body;
-    stored(&admin, 1).await;
+    stored(&admin, "documents", 1).await;
     let usage = admin.get("/usage").await.expect(200).body;
     assert_eq!((&usage["ingesting"], &usage["quotas"]["ingestions"]), (&json!(1), &json!(1)));
     let refused = admin.upload_with("pumps.md", PUMPS.as_bytes(), &[]).await.expect(429);
     assert_eq!((&refused.body["violated-policies"], refused.header("retry-after")), (&json!(["ingestions"]), "10"));
     admin.delete(&format!("/documents/{}", waiting["document"]["id"].as_str().unwrap())).await.expect(202);
-    stored(&admin, 0).await;
+    stored(&admin, "documents", 0).await;
     admin.ready("pumps.md", PUMPS).await;
     app.stop().await;
 }

@@ -50,8 +50,7 @@ async fn delete(user: &User<'_>, number: usize, wait: Duration) -> String {
     id
 }
 
-/// Replaced while it is worked on, or when it is ready: what a search finds is of the version that was served when it began,
-/// or of one after it.
+/// Replaced while it is worked on, or when it is ready: what a search finds is of one version, and of the new one in the end.
 async fn replace(user: &User<'_>, number: usize, wait: Duration) -> String {
     let id = user.upload("report.md", content(number, 1)).await;
     if number.is_multiple_of(4) {
@@ -67,6 +66,8 @@ async fn replace(user: &User<'_>, number: usize, wait: Duration) -> String {
         if before["served_version"] == 2 {
             assert!(found.len() == 4 && all_of_version(&found, &id, 2), "{number}: {found:?}");
             assert_eq!(before["status"], "ready");
+            let again = hits(user, number, &id, true).await;
+            assert!(again.len() == 4 && all_of_version(&again, &id, 2), "{number}: {again:?}");
             return id;
         }
         assert!(

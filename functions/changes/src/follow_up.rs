@@ -5,8 +5,9 @@
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
-use shared::clients::BlobKey;
+use shared::clients::{BlobKey, CacheError};
 use shared::documents::Status;
+use shared::door::Scope;
 use shared::error::Error;
 use shared::tables::Kind;
 use shared::tenancy::{CollectionId, DocumentId, Subject, TenantId, UserId};
@@ -128,9 +129,12 @@ async fn purge_versions(state: &State, tenant: &TenantId, document: DocumentId, 
 
 /// Takes the passages to where the document is now; this change may be followed by others.
 async fn follow_move(state: &State, tenant: &TenantId, id: DocumentId) -> Result<(), Error> {
-    match state.documents.find(tenant, id).await? {
-        Some(document) => state.chunks.rescope(tenant, &document.collection, id).await,
-        None => Ok(()),
+    let Some(document) = state.documents.find(tenant, id).await? else { return Ok(()) };
+    state.chunks.rescope(tenant, &document.collection, id).await?;
+    // Searches since the move were answered without them.
+    match state.epochs.renew(tenant, &[Scope::Search]).await {
+        Ok(()) | Err(CacheError::NotConfigured) => Ok(()),
+        Err(error) => Err(Error::unavailable(error.to_string())),
     }
 }
 
