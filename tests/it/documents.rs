@@ -65,7 +65,6 @@ async fn each_broken_file_fails_with_a_reason_and_harms_no_other() {
         ("images-only.pdf", "no_text"),
         ("truncated.pdf", "corrupt"),
         ("binary.txt", "unsupported_type"),
-        ("slides.pptx", "unsupported_type"),
     ] {
         let id = ada.upload(file, std::fs::read(folder.join(file)).unwrap()).await;
         let document = ada.worked_off(&id).await;

@@ -93,7 +93,9 @@ async fn each_wrong_upload_is_refused_and_stores_nothing() {
     problem(&ada.upload_with("big.txt", &vec![b'x'; 4_600_000], &[]).await, 413, "too_large");
 
     let path = "/documents/upload";
-    problem(&ada.post(path, json!({ "filename": "a.txt" })).await, 415, "unsupported_media_type");
+    problem(&ada.post(path, json!({ "filename": "a.txt" })).await, 400, "invalid_request");
+    let response = ada.send(Method::POST, path, "text/plain", b"Ducks.".to_vec()).await;
+    assert_eq!(response.status(), 415);
     for (kind, body) in [
         ("multipart/form-data", "no boundary"),
         ("multipart/form-data; boundary=x", "not a form"),

@@ -184,6 +184,11 @@ fn tricks(owned: &Owned) -> Vec<Trick<'static>> {
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         body
     };
+    let announcement = |more: Value| {
+        let mut body = json!({ "filename": "x.md", "content_type": "text/markdown", "size_bytes": 5 });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
     let chat = |more: Value| {
         let mut body = json!({ "message": QUESTION });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -198,7 +203,12 @@ fn tricks(owned: &Owned) -> Vec<Trick<'static>> {
         ("GET", in_document("/content"), nothing.clone(), 404, 404),
         ("PATCH", in_document(""), json!({ "filename": "x.md" }), 404, 404),
         ("PATCH", in_document(""), json!({ "metadata": { "a": "b" } }), 404, 404),
-        ("PATCH", in_document(""), json!({ "collection": "open" }), 400, 400),
+        ("PATCH", in_document(""), json!({ "collection": "default" }), 404, 404),
+        ("GET", in_document("/text"), nothing.clone(), 404, 404),
+        ("GET", in_document("/text?start=0&end=9"), nothing.clone(), 404, 404),
+        ("GET", in_document("/purge"), nothing.clone(), 404, 403),
+        ("POST", to("/documents/upload"), announcement(json!({ "document_id": document })), 400, 400),
+        ("POST", to("/documents/upload"), announcement(json!({ "collection": "board" })), 400, 400),
         ("DELETE", in_document(""), nothing.clone(), 404, 404),
         ("GET", to("/documents"), nothing.clone(), 200, 200),
         ("GET", to("/documents?collection=board"), nothing.clone(), 200, 200),

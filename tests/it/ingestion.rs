@@ -10,6 +10,7 @@ use tests::TestApp;
 use time::OffsetDateTime;
 
 use crate::flow::DUCKS;
+use crate::queues::{messages, queue};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_of_the_same_bytes_at_the_same_time_make_one_document() {
@@ -40,8 +41,8 @@ async fn a_notification_delivered_again_changes_nothing() {
         fs::write(announcements.join(format!("copy-{copy}.json")), notification.to_string()).unwrap();
     }
     // What is announced goes on to the queue of work.
-    let queues = [announcements.clone(), app.folder().join("queues/ingest")];
-    let empty = || queues.iter().all(|queue| fs::read_dir(queue).unwrap().next().is_none());
+    let queues = ["announcements", "ingest"].map(|name| queue(&app, name));
+    let empty = || queues.iter().all(|queue| messages(queue).is_empty());
     for _ in 0..500 {
         if empty() {
             break;

@@ -67,7 +67,8 @@ async fn a_document_that_is_moved_while_it_is_worked_on_is_found_where_it_went()
     let app = TestApp::start_with(&variables.concat()).await;
     let admin = app.user("acme", "ann", Role::Admin);
     admin.put("/collections/birds", json!({})).await.expect(200);
-    let sections: String = (0..8).map(|n| format!("## Part {n}\n\nWhat ducks eat in part {n}.\n\n")).collect();
+    let section = |n| format!("## Part {n}\n\nWhat ducks eat in part {n}.\n\n");
+    let sections = (0..8).map(section).collect::<String>();
     for wait in [0, 150, 300, 500, 700, 850] {
         let id = admin.upload("ducks.md", format!("# Ducks {wait}\n\n{sections}")).await;
         tokio::time::sleep(Duration::from_millis(wait)).await;

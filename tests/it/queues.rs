@@ -27,13 +27,13 @@ async fn until(what: impl Fn() -> bool) {
 }
 
 /// A queue of an installation, by its name.
-fn queue(app: &TestApp, name: &str) -> FolderQueue {
+pub(crate) fn queue(app: &TestApp, name: &str) -> FolderQueue {
     let queues = DataFolder::open(app.folder()).unwrap().queues().unwrap();
     queues.into_iter().find(|queue| queue.name() == name).unwrap()
 }
 
 /// Its messages, but those that give up uploads later on.
-fn messages(queue: &FolderQueue) -> Vec<Place> {
+pub(crate) fn messages(queue: &FolderQueue) -> Vec<Place> {
     let is_upload = |place: &Place| Task::read(&queue.body(place).unwrap_or_default()).is_none();
     queue.list().unwrap().into_iter().filter(is_upload).collect()
 }

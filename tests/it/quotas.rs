@@ -59,6 +59,8 @@ async fn a_tenant_has_no_more_documents_in_work_than_its_quota() {
     let waiting = json!({ "filename": "x", "content_type": "text/plain", "size_bytes": 5 });
     let waiting = admin.post("/documents/upload", waiting).await.expect(201).body;
     stored(&admin, 1).await;
+    let usage = admin.get("/usage").await.expect(200).body;
+    assert_eq!((&usage["ingesting"], &usage["quotas"]["ingestions"]), (&json!(1), &json!(1)));
     let refused = admin.upload_with("pumps.md", PUMPS.as_bytes(), &[]).await.expect(429);
     assert_eq!((&refused.body["violated-policies"], refused.header("retry-after")), (&json!(["ingestions"]), "10"));
     admin.delete(&format!("/documents/{}", waiting["document"]["id"].as_str().unwrap())).await.expect(202);

@@ -20,7 +20,8 @@ fn with(mut value: Value, field: &str, content: impl Into<Value>) -> Value {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = |byte: &u8| format!("{byte:02x}");
+    Sha256::digest(bytes).iter().map(digits).collect()
 }
 
 /// Announces a file, which must be awaited then.
@@ -179,5 +180,26 @@ async fn large_files_are_taken_as_they_come() {
     let original = app.folder().join(format!("objects/t/acme/{}/1/original", id(&answer)));
     assert_eq!(std::fs::metadata(original).unwrap().len(), text.len() as u64);
     ada.delete(&format!("/documents/{}", id(&answer))).await.expect(202);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_arrive_for_a_document_that_is_gone_go_too() {
+    let app = TestApp::start().await;
+    let ada = app.ada();
+    let answer = announced(&ada, announcement(DUCKS.as_bytes())).await;
+    ada.delete(&format!("/documents/{}", id(&answer))).await.expect(202);
+    // Its address is still good.
+    assert_eq!(put(&answer["upload"], DUCKS.as_bytes()).await.status(), 200);
+    let worker = app.worker().await;
+    for attempt in 0.. {
+        let (tenant, document) = ("acme".parse().unwrap(), id(&answer).parse().unwrap());
+        if worker.blobs.count(&tenant, document).await.unwrap() == 0 {
+            break;
+        }
+        assert!(attempt < 500, "they are still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(ada.search("what do ducks eat?").await.is_empty());
     app.stop().await;
 }

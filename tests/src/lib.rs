@@ -18,6 +18,7 @@ mod issuer;
 mod monitor;
 mod process;
 mod proxy;
+pub mod reading;
 mod receiver;
 mod redis;
 pub mod routes;
@@ -25,7 +26,6 @@ mod signing_key;
 mod sse;
 mod user;
 
-use ingest::Extractor;
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
 use reqwest::redirect::Policy;
 use shared::chunks::Chunks;
@@ -57,13 +57,6 @@ const DEFAULTS: [(&str, &str); 5] = [
     ("LIMIT_TENANT_PER_HOUR", "10000000"),
     ("LIMIT_IP_PER_MINUTE", "1000000"),
 ];
-
-/// Reads files by the program `extract`, which is built with the tests and lies above them.
-pub fn extractor() -> Extractor {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.ancestors().skip(1).map(|folder| folder.join("extract")).find(|program| program.is_file());
-    Extractor::of(program.expect("the program `extract` is built"))
-}
 
 /// A local installation.
 pub struct TestApp {
@@ -99,7 +92,7 @@ impl TestApp {
             port: 0,
             embedder,
             variables: variables.clone(),
-            extractor: extractor(),
+            extractor: reading::extractor(),
             workers: true,
         };
         let running = local::start(&settings).await.expect("the installation starts");
@@ -139,7 +132,7 @@ impl TestApp {
             chunks: Chunks::new(&dynamodb),
             texts: Texts::new(&blobs),
             blobs,
-            extractor: extractor(),
+            extractor: reading::extractor(),
             embedder: builder.embedder().unwrap(),
             epochs: builder.epochs(&redis, &dynamodb).unwrap(),
             queue: builder.queue("INGEST_QUEUE_URL").unwrap(),

@@ -27,6 +27,7 @@ use shared::embed::Embedder;
 use shared::error::Error;
 use shared::texts::Texts;
 
+pub use chunk::{Passage, split};
 pub use extractor::{Extractor, Limits, NotExtracted, extract_if_told};
 pub use text::{Block, Kind, Text};
 

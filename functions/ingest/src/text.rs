@@ -8,6 +8,11 @@ pub(crate) const MAX_CHARACTERS: usize = 20_000_000;
 /// The most paragraphs, headings, list entries and table rows of a text.
 pub(crate) const MAX_BLOCKS: usize = 500_000;
 
+/// Headings below this one are as good as this one.
+const LOWEST_HEADING: u8 = 6;
+/// The most bytes of a title.
+const LONGEST_TITLE: usize = 500;
+
 /// What a file says, in reading order: its plain text, and what the parts of that are.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Text {
@@ -70,10 +75,17 @@ impl Kind {
 impl Text {
     /// Adds a block, in the spelling that all texts have; a block without anything to read is left out.
     pub(crate) fn push(&mut self, kind: Kind, text: &str, page: Option<u32>) -> Result<(), Failure> {
+        if text.len() > MAX_CHARACTERS * 8 {
+            return Err(too_much_text());
+        }
         let text = tidy(text);
         if text.is_empty() {
             return Ok(());
         }
+        let kind = match kind {
+            Kind::Heading(level) => Kind::Heading(level.clamp(1, LOWEST_HEADING)),
+            kind => kind,
+        };
         let separator = kind.separator(self.parts.last().map(|part| part.kind));
         self.characters += separator.len() + text.chars().count();
         if self.characters > MAX_CHARACTERS || self.parts.len() == MAX_BLOCKS {
@@ -98,7 +110,7 @@ impl Text {
 
     /// Gives it a title, unless that says nothing.
     pub(crate) fn entitle(&mut self, title: &str) {
-        let title = tidy(title);
+        let title = tidy(&title[..title.floor_char_boundary(LONGEST_TITLE)]);
         if !title.is_empty() {
             self.title = Some(title);
         }
@@ -188,9 +200,9 @@ mod tests {
 
     #[test]
     fn a_text_does_not_grow_without_end() {
-        let (mut text, page) = (Text::default(), "0123456789".repeat(100_000));
+        let (mut text, page) = (Text::default(), "0123456789".repeat(50_000));
         let taken = (0..100).take_while(|_| text.push(Kind::Paragraph, &page, None).is_ok()).count();
-        assert_eq!(taken, 19);
+        assert_eq!(taken, 39);
         let mut text = Text::default();
         let refused = (0..=MAX_BLOCKS).find_map(|_| text.push(Kind::Line, "x", None).err());
         assert_eq!(refused.map(|failure| failure.code), Some(ErrorCode::TooLarge));

@@ -1,7 +1,7 @@
 use axum::Extension;
 use axum::extract::State as Extract;
 use serde::{Deserialize, Serialize};
-use shared::door::{LimitStatus, Standings};
+use shared::door::{LimitStatus, Quotas, Standings, TenantRecord};
 use shared::error::Error;
 use shared::http::{Json, Query};
 use shared::tenancy::{Permission, Principal};
@@ -28,9 +28,13 @@ pub(crate) struct UsageView {
     requests: u64,
     chat_tokens: u64,
     embedded_tokens: u64,
-    /// These two as they are now, whatever the period.
+    /// These three as they are now, whatever the period.
     storage_bytes: u64,
     documents: u64,
+    /// Documents that wait for their bytes or are worked on.
+    ingesting: u64,
+    /// How much of each of the last three there may be.
+    quotas: Quotas,
     limits: Vec<LimitStatus>,
 }
 
@@ -45,6 +49,7 @@ pub(crate) struct UsageView {
 pub(crate) async fn read(
     Extract(state): Extract<State>,
     Extension(standings): Extension<Standings>,
+    Extension(tenant): Extension<TenantRecord>,
     principal: Principal,
     Query(query): Query<UsageQuery>,
 ) -> Result<Json<UsageView>, Error> {
@@ -66,6 +71,8 @@ pub(crate) async fn read(
         // The records of one document may be worked off out of order, so that a sum is below zero for a moment.
         storage_bytes: u64::try_from(stock.storage_bytes).unwrap_or(0),
         documents: u64::try_from(stock.documents).unwrap_or(0),
+        ingesting: u64::try_from(stock.ingesting).unwrap_or(0),
+        quotas: tenant.limits.quotas(),
         limits: standings.status(),
     }))
 }

@@ -11,7 +11,7 @@ use super::{corrupt, encrypted};
 const MAX_ENTRIES: usize = 20_000;
 /// The most bytes that all entries together say they have.
 const MAX_TOTAL: u128 = 1024 * 1024 * 1024;
-/// The most bytes of an entry that is read whole.
+/// The most bytes of an entry with text.
 const MAX_PART: u64 = 128 * 1024 * 1024;
 
 /// The zip archive that an office document is.
@@ -21,13 +21,19 @@ impl<'a> Archive<'a> {
     /// Opens an archive, unless its directory shows that it was made to swell: too many entries, too large, or several of
     /// the same bytes. What it only pretends is noticed when it is read.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Failure> {
-        let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(failure)?;
+        let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| failure(&error))?;
         let total = archive.decompressed_size().unwrap_or_default();
         if archive.len() > MAX_ENTRIES || total > MAX_TOTAL {
             return Err(bomb());
         }
-        if archive.has_overlapping_files().map_err(failure)? {
+        if archive.has_overlapping_files().map_err(|error| failure(&error))? {
             return Err(corrupt());
+        }
+        for index in 0..archive.len() {
+            let entry = archive.by_index_raw(index).map_err(|error| failure(&error))?;
+            if entry.name().is_ok_and(|name| name.ends_with(".xml")) && entry.size() > MAX_PART {
+                return Err(bomb());
+            }
         }
         Ok(Self(archive))
     }
@@ -37,7 +43,7 @@ impl<'a> Archive<'a> {
         let entry = match self.0.by_name(name) {
             Ok(entry) => entry,
             Err(ZipError::FileNotFound) => return Ok(None),
-            Err(error) => return Err(failure(error)),
+            Err(error) => return Err(failure(&error)),
         };
         let mut bytes = Vec::new();
         entry.take(MAX_PART + 1).read_to_end(&mut bytes).map_err(|_| corrupt())?;
@@ -48,7 +54,7 @@ impl<'a> Archive<'a> {
     }
 }
 
-fn failure(error: ZipError) -> Failure {
+fn failure(error: &ZipError) -> Failure {
     match error {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => encrypted(),
         _ => corrupt(),

@@ -15,7 +15,11 @@ pub(super) fn extract(bytes: &[u8]) -> Result<Text, Failure> {
     let mut text = Text::default();
     for (number, path) in (1..).zip(slides) {
         let Some(xml) = archive.xml(&path)? else { continue };
-        let slide = Slide::read(&xml)?;
+        let mut slide = Slide::read(&xml)?;
+        if slide.titles.iter().all(|(_, title)| title.trim().is_empty()) {
+            // Or it would stand under the title of the slide before.
+            slide.titles = vec![(Kind::Heading(1), format!("Slide {number}"))];
+        }
         for (kind, said) in slide.titles.iter().chain(&slide.body) {
             text.push(*kind, said, Some(number))?;
         }

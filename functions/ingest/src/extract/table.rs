@@ -112,7 +112,7 @@ fn names_columns(first: &[String], others: &[Vec<String>]) -> bool {
     let mut distinct: Vec<&String> = names.iter().filter(|name| !name.is_empty()).collect();
     distinct.sort_unstable();
     distinct.dedup();
-    let width = others.iter().map(Vec::len).max().unwrap_or_default();
+    let width = others.iter().map(|row| filled(row)).max().unwrap_or_default();
     !others.is_empty()
         && distinct.len() == filled(first)
         // Notes beside a table make its rows wider than what is named.

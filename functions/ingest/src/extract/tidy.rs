@@ -12,18 +12,11 @@ pub(crate) fn tidy(text: &str) -> String {
 
 fn line(text: &str) -> String {
     let mut letters = String::with_capacity(text.len());
-    for c in text.nfc() {
-        match c {
-            '\u{ad}' | '\u{200b}' | '\u{feff}' => {}
-            '\u{fb00}' => letters.push_str("ff"),
-            '\u{fb01}' => letters.push_str("fi"),
-            '\u{fb02}' => letters.push_str("fl"),
-            '\u{fb03}' => letters.push_str("ffi"),
-            '\u{fb04}' => letters.push_str("ffl"),
-            '\u{fb05}' | '\u{fb06}' => letters.push_str("st"),
-            c if c.is_control() => letters.push(' '),
-            c => letters.push(c),
-        }
+    // Most texts need no composing, which takes much longer than the rest.
+    if text.is_ascii() {
+        text.chars().for_each(|c| spell(&mut letters, c));
+    } else {
+        text.nfc().for_each(|c| spell(&mut letters, c));
     }
     let mut tidied = String::with_capacity(letters.len());
     for word in letters.split_whitespace() {
@@ -35,6 +28,20 @@ fn line(text: &str) -> String {
         tidied.push_str(word);
     }
     tidied
+}
+
+fn spell(letters: &mut String, c: char) {
+    match c {
+        '\u{ad}' | '\u{200b}' | '\u{feff}' => {}
+        '\u{fb00}' => letters.push_str("ff"),
+        '\u{fb01}' => letters.push_str("fi"),
+        '\u{fb02}' => letters.push_str("fl"),
+        '\u{fb03}' => letters.push_str("ffi"),
+        '\u{fb04}' => letters.push_str("ffl"),
+        '\u{fb05}' | '\u{fb06}' => letters.push_str("st"),
+        c if c.is_control() => letters.push(' '),
+        c => letters.push(c),
+    }
 }
 
 /// Whether `word` is the rest of a word that a line end broke: a hyphen between lower-case letters.

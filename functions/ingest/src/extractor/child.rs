@@ -58,11 +58,11 @@ fn run(arguments: &[OsString]) -> io::Result<()> {
 
 fn read(original: &Path, filename: &str) -> io::Result<Result<Text, Failure>> {
     let mut bytes = Vec::new();
-    File::open(original)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Ok(Err(too_large()));
+    match File::open(original)?.take(MAX_FILE + 1).read_to_end(&mut bytes) {
+        Ok(_) if bytes.len() as u64 <= MAX_FILE => Ok(extract::extract(bytes, filename)),
+        Err(error) if error.kind() != io::ErrorKind::OutOfMemory => Err(error),
+        _ => Ok(Err(too_large())),
     }
-    Ok(extract::extract(bytes, filename))
 }
 
 fn number(argument: &OsStr) -> io::Result<u64> {

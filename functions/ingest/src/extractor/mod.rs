@@ -36,7 +36,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 320 * 1024 * 1024, time: Duration::from_secs(60) }
+        Self { memory: 320 * 1024 * 1024, time: Duration::from_mins(2) }
     }
 }
 
@@ -96,7 +96,7 @@ impl Extractor {
             child.kill().await.map_err(retry)?;
             return Err(NotExtracted::Failed(too_slow()));
         };
-        self.judge(status.map_err(retry)?, &answer, &last_words)
+        Self::judge(status.map_err(retry)?, &answer, &last_words)
     }
 
     /// A child has nothing of ours that it could give away: no variables, so no credentials, and no open files.
@@ -118,7 +118,7 @@ impl Extractor {
         command
     }
 
-    fn judge(&self, status: ExitStatus, answer: &[u8], last_words: &[u8]) -> Result<Text, NotExtracted> {
+    fn judge(status: ExitStatus, answer: &[u8], last_words: &[u8]) -> Result<Text, NotExtracted> {
         if answer.len() as u64 > MAX_ANSWER {
             return Err(NotExtracted::Failed(too_large()));
         }
