@@ -102,7 +102,7 @@ pub(crate) struct PutWebhook {
     enabled: bool,
     /// `rotate` for a new secret, or one of the client's own: `whsec_` and the base64 of 24 to 64 bytes. It stays if it is
     /// left out.
-    #[schema(nullable = false, pattern = "^(rotate|whsec_[A-Za-z0-9+/]{32,86}={0,2})$")]
+    #[schema(pattern = "^(rotate|whsec_[A-Za-z0-9+/]{32,86}={0,2})$")]
     secret: Option<String>,
 }
 
