@@ -74,9 +74,6 @@ pub(crate) async fn text(
     let version = document.served_version.ok_or(NONE)?;
     let key = BlobKey { tenant: principal.tenant, document: id, version };
     let (Position(start), Position(end)) = (query.start, query.end.unwrap_or(Position(u32::MAX)));
-    if end < start {
-        return Err(Error::field("end", "must not be before start"));
-    }
     let part = state.texts.part(&key, start, end).await?.ok_or(NONE)?;
     let next_start = part.has_more.then_some(part.end);
     let span = Span { start: part.start, end: part.end };
