@@ -78,6 +78,10 @@ pub(crate) async fn run(state: &State, message: &SqsMessage) -> Result<(), Error
 
 /// Gives up a version whose bytes did not arrive, or asks to be asked again when it is time.
 async fn expire(state: &State, awaited: Awaited) -> Result<(), Error> {
+    let found = state.documents.find(&awaited.tenant, awaited.document).await?;
+    if !found.is_some_and(|found| found.version == awaited.version && found.status == Status::AwaitingUpload) {
+        return Ok(());
+    }
     let now = OffsetDateTime::now_utc();
     if awaited.expires_at > now.unix_timestamp() {
         return state.queue.send(Task::Expire(awaited).message(now.unix_timestamp())?).await;
