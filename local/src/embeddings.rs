@@ -1,20 +1,20 @@
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use serde::{Deserialize, Serialize};
-use shared::embed::Embedder;
+use shared::embed::Models;
 use shared::error::Error;
 use shared::http::Json;
 
 /// `POST /v1/embeddings` after OpenAI, so that functions in other processes use the same model.
-pub(crate) fn router(embedder: Arc<dyn Embedder>) -> Router {
-    Router::new().route("/v1/embeddings", post(embed)).with_state(embedder)
+pub(crate) fn router(models: Models) -> Router {
+    Router::new().route("/v1/embeddings", post(embed)).with_state(models)
 }
 
 #[derive(Deserialize)]
 struct Request {
+    #[serde(default)]
+    model: String,
     input: Vec<String>,
 }
 
@@ -32,7 +32,9 @@ struct Entry {
     embedding: Vec<f32>,
 }
 
-async fn embed(State(embedder): State<Arc<dyn Embedder>>, Json(request): Json<Request>) -> Result<Json<Answer>, Error> {
+async fn embed(State(models): State<Models>, Json(request): Json<Request>) -> Result<Json<Answer>, Error> {
+    let named = models.all().find(|model| model.embedder.model() == request.model);
+    let embedder = &named.unwrap_or(&models.current).embedder;
     let vectors = embedder.embed(&request.input).await?;
     let data = vectors
         .into_iter()

@@ -1,7 +1,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use shared::clients::{ANNOUNCEMENTS_FOLDER, FolderQueue};
+use shared::tasks::{Survey, Task};
+
+use crate::workers::INGEST_FOLDER;
 
 /// Where everything of a local installation is kept.
 #[derive(Debug, Clone)]
@@ -39,6 +43,12 @@ impl DataFolder {
         folders.iter().map(|folder| FolderQueue::open(folder)).collect()
     }
 
+    /// Has documents re-embedded that lack vectors of the model in use, by the server that works on the folder or will.
+    pub fn reindex(&self) -> io::Result<()> {
+        let body = serde_json::to_string(&Task::Reindex(Survey::default()))?;
+        FolderQueue::open(&self.queue(INGEST_FOLDER))?.send(None, &body, Duration::ZERO)
+    }
+
     /// The queue of the new objects.
     pub(crate) fn arrivals(&self) -> PathBuf {
         self.objects().join(ANNOUNCEMENTS_FOLDER)
@@ -52,6 +62,11 @@ impl DataFolder {
     /// What cursors, addresses and kept answers are signed with.
     pub(crate) fn signing_secret(&self) -> PathBuf {
         self.0.join("signing.secret")
+    }
+
+    /// Which embedding models it has vectors of.
+    pub(crate) fn models_memory(&self) -> PathBuf {
+        self.0.join("models.json")
     }
 
     /// The variables of the functions under `cargo lambda watch`.

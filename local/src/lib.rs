@@ -6,6 +6,7 @@ mod embeddings;
 mod folder;
 mod issuer;
 mod minilm;
+mod models;
 mod objects;
 mod peer;
 mod port;

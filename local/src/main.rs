@@ -1,4 +1,4 @@
-//! `make run`, `make watch`, `make token` and `make redrive`.
+//! `make run`, `make watch`, `make token`, `make redrive` and `make reindex`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +42,8 @@ enum Command {
     Services,
     /// Have dead letters tried anew
     Redrive,
+    /// Have documents re-embedded that lack vectors of the model in use
+    Reindex,
     /// Print a token of the local issuer
     Token {
         /// The tenant
@@ -89,6 +91,11 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
             for queue in data.queues()? {
                 println!("{}: {} dead letters will be tried anew", queue.name(), queue.redrive()?);
             }
+            Ok(())
+        }
+        Command::Reindex => {
+            data.reindex()?;
+            println!("documents will be re-embedded by the server that works on {}", arguments.data.display());
             Ok(())
         }
         Command::Serve { port } => {

@@ -11,9 +11,9 @@ use tokenizers::{PaddingParams, PaddingStrategy, Tokenizer, TruncationParams};
 /// The longest input the model was trained on, in tokens (its `sentence_bert_config.json`).
 const WINDOW: usize = 256;
 /// The name of the model.
-pub(crate) const MODEL: &str = "all-MiniLM-L6-v2";
+const MODEL: &str = "all-MiniLM-L6-v2";
 /// The length of its vectors.
-pub(crate) const DIMENSIONS: usize = 384;
+const DIMENSIONS: usize = 384;
 /// Texts in one pass; more need more memory and are no faster.
 const BATCH: usize = 8;
 
@@ -35,6 +35,18 @@ struct Inner {
 pub struct ModelError {
     folder: String,
     reason: String,
+}
+
+/// The variables by which functions in other processes ask this one for its vectors.
+pub(crate) fn variables(url: &str) -> Vec<(String, String)> {
+    let variables = [
+        ("EMBEDDER", "openai".to_owned()),
+        ("OPENAI_BASE_URL", url.to_owned()),
+        ("EMBEDDING_MODEL", MODEL.to_owned()),
+        ("EMBEDDING_DIMENSIONS", DIMENSIONS.to_string()),
+        ("EMBEDDING_TIMEOUT_MS", "60000".to_owned()),
+    ];
+    variables.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 impl MiniLm {

@@ -10,11 +10,10 @@ use shared::clients::{Builder, ClientError, Clients};
 use shared::collections::Collections;
 use shared::config::{ConfigError, Reach, Variables};
 use shared::documents::Documents;
-use shared::embed::Embedder;
+use shared::embed::Models;
 use shared::http::{Json, boundary};
 use shared::keys::Keys;
 use shared::page::Pages;
-use shared::tables;
 use shared::tenants::Tenants;
 use shared::texts::Texts;
 use shared::usage::Usage;
@@ -27,13 +26,13 @@ use tokio::task::JoinHandle;
 
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::issuer::{self, Issuer};
-use crate::minilm::{self, MiniLm, ModelError};
+use crate::minilm::{self, ModelError};
 use crate::queue::{Delivering, EventSource, Worker};
 use crate::redis::RedisServer;
 use crate::settings::{EmbedderChoice, Settings};
 use crate::streams::{Consumer, Stream};
 use crate::workers::{INGEST_FOLDER, WEBHOOK_FOLDER, Workers};
-use crate::{embeddings, objects, peer, secret, watch};
+use crate::{embeddings, models, objects, peer, secret, watch};
 
 /// How long open streams may hold up the end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -108,17 +107,16 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
 
     let secret = secret::text(&settings.data.signing_secret())?;
     let variables = local_variables(settings, address, &secret, dynamodb.as_ref(), redis.as_ref());
+    let memory = settings.data.models_memory();
+    let (models, variables) = models::open(&memory, &settings.embedder, variables, &vectors_url(address)).await?;
     let builder = Builder::new(variables.clone()).await;
-    let embedder = embedder(settings, &builder).await?;
     let tables_at = builder.dynamodb()?;
-    tables::create(&tables_at, embedder.dimensions()).await.map_err(|error| StartError::Part(error.to_string()))?;
-    check_dimensions(&tables_at, embedder.dimensions()).await?;
 
     let keys = issuer.keys()?;
     let jwks = Router::new().route("/.well-known/jwks.json", get(|| async { Json(keys) }));
     let (router, workers, consumer) = match role {
         Role::Api => {
-            let (router, ingest, changes) = api(settings, &builder, embedder).await?;
+            let (router, ingest, changes) = api(settings, &builder, models).await?;
             let webhooks = webhooks(&builder)?;
             let workers = Workers {
                 ingest: Worker::in_process(move |event| ingest::handle(ingest.clone(), event)),
@@ -132,7 +130,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
                 ingest: Worker::Function(function("ingest")?),
                 webhooks: Worker::Function(function("webhooks")?),
             };
-            (embeddings::router(embedder), workers, Consumer::Function(function("changes")?))
+            (embeddings::router(models), workers, Consumer::Function(function("changes")?))
         }
     };
     let blobs = builder.blobs()?;
@@ -240,13 +238,7 @@ fn local_variables(
     ]);
     let embedding = match settings.embedder {
         // Functions in other processes ask this one for vectors.
-        EmbedderChoice::Minilm(_) => Variables::from_pairs([
-            ("EMBEDDER", "openai".to_owned()),
-            ("OPENAI_BASE_URL", format!("http://{address}/v1")),
-            ("EMBEDDING_MODEL", minilm::MODEL.to_owned()),
-            ("EMBEDDING_DIMENSIONS", minilm::DIMENSIONS.to_string()),
-            ("EMBEDDING_TIMEOUT_MS", "60000".to_owned()),
-        ]),
+        EmbedderChoice::Minilm(_) => Variables::from_pairs(minilm::variables(&vectors_url(address))),
         EmbedderChoice::Configured => Variables::default(),
     };
     embedding.or(&settings.variables).or(&defaults)
@@ -262,27 +254,9 @@ pub(crate) fn own_queue(settings: &Settings, name: &str) -> String {
     format!("file://{}", settings.data.queue(name).display())
 }
 
-async fn embedder(settings: &Settings, builder: &Builder) -> Result<Arc<dyn Embedder>, StartError> {
-    match settings.embedder.clone() {
-        EmbedderChoice::Minilm(folder) => {
-            let model = tokio::task::spawn_blocking(move || MiniLm::load(&folder));
-            Ok(Arc::new(model.await.map_err(|error| StartError::Part(error.to_string()))??))
-        }
-        EmbedderChoice::Configured => Ok(builder.embedder()?),
-    }
-}
-
-/// Vectors of another length cannot be searched: whoever changes the model needs another data folder.
-async fn check_dimensions(dynamodb: &shared::clients::DynamoDb, dimensions: usize) -> Result<(), StartError> {
-    match tables::dimensions(dynamodb).await {
-        Ok(Some(found)) if found == dimensions => Ok(()),
-        Ok(found) => Err(StartError::Part(format!(
-            "the data folder holds vectors of {} numbers and the embedder makes {dimensions}; use the embedder it was \
-             made with, or another folder (DATA=)",
-            found.unwrap_or_default()
-        ))),
-        Err(error) => Err(StartError::Part(error.to_string())),
-    }
+/// Where functions in other processes ask for vectors.
+fn vectors_url(address: SocketAddr) -> String {
+    format!("http://{address}/v1")
 }
 
 fn webhooks(builder: &Builder) -> Result<webhooks::State, StartError> {
@@ -301,15 +275,16 @@ fn webhooks(builder: &Builder) -> Result<webhooks::State, StartError> {
 async fn api(
     settings: &Settings,
     builder: &Builder,
-    embedder: Arc<dyn Embedder>,
+    models: Models,
 ) -> Result<(Router, ingest::State, changes::State), StartError> {
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let (signer, door) = (builder.signer()?, builder.door(&dynamodb, &redis)?);
     let (pages, idempotency) = (Pages::new(&dynamodb, &signer), builder.idempotency(&dynamodb, &signer)?);
-    let retriever = builder.retriever(&dynamodb, &redis, Arc::clone(&embedder))?;
+    let retriever = builder.retriever(&dynamodb, &redis, models.clone())?;
     let webhook_queue = builder.queue(WEBHOOK_QUEUE)?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
+    let tenants = Tenants::new(&dynamodb);
     let (texts, usage, queue) = (Texts::new(&blobs), Usage::new(&dynamodb), builder.queue("INGEST_QUEUE_URL")?);
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
 
@@ -329,7 +304,7 @@ async fn api(
             door: door.clone(),
             idempotency: idempotency.clone(),
             documents: documents.clone(),
-            collections,
+            collections: collections.clone(),
             blobs: blobs.clone(),
             upload_urls: builder.upload_urls(&blobs, &signer)?,
             queue: queue.clone(),
@@ -344,7 +319,7 @@ async fn api(
         .merge(users::router(users::State {
             door,
             idempotency,
-            tenants: Tenants::new(&dynamodb),
+            tenants: tenants.clone(),
             users: Users::new(&dynamodb),
             keys: Keys::new(&dynamodb),
             usage,
@@ -358,5 +333,18 @@ async fn api(
     let queue = builder.queue("INGEST_QUEUE_URL")?;
     let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone(), webhook_queue);
     let extractor = settings.extractor.clone();
-    Ok((router, ingest::State { documents, chunks, blobs, texts, extractor, embedder, epochs, queue, config }, changes))
+    let ingest = ingest::State {
+        tenants,
+        collections,
+        documents,
+        chunks,
+        blobs,
+        texts,
+        extractor,
+        models,
+        epochs,
+        queue,
+        config,
+    };
+    Ok((router, ingest, changes))
 }

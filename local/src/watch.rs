@@ -82,7 +82,7 @@ impl From<reqwest::Error> for InvokeError {
 }
 
 /// The variables that lead to the services. The process's others are inherited anyway.
-const LOCAL: [&str; 21] = [
+const LOCAL: [&str; 27] = [
     "BLOBS_PUBLIC_URL",
     "BLOBS_URL",
     "DYNAMODB_ATTEMPT_TIMEOUT_MS",
@@ -90,6 +90,7 @@ const LOCAL: [&str; 21] = [
     "DYNAMODB_OPERATION_TIMEOUT_MS",
     "EMBEDDER",
     "EMBEDDING_DIMENSIONS",
+    "EMBEDDING_EDITION",
     "EMBEDDING_MODEL",
     "EMBEDDING_TIMEOUT_MS",
     "INGEST_HEARTBEAT_MS",
@@ -100,6 +101,11 @@ const LOCAL: [&str; 21] = [
     "JWT_ISSUER",
     "JWT_OPERATOR_TENANT",
     "OPENAI_BASE_URL",
+    "PREVIOUS_EMBEDDER",
+    "PREVIOUS_EMBEDDING_DIMENSIONS",
+    "PREVIOUS_EMBEDDING_EDITION",
+    "PREVIOUS_EMBEDDING_MODEL",
+    "PREVIOUS_OPENAI_BASE_URL",
     "REDIS_URL",
     "SIGNING_SECRET",
     "WEBHOOK_ALLOW_PRIVATE",

@@ -1,5 +1,8 @@
 //! Passages with their vectors: written by ingestion, found by search.
 
+mod lacking;
+mod nearest;
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -10,23 +13,22 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::clients::DynamoDb;
+use crate::editions::Edition;
 use crate::embed::Embedder;
 use crate::error::Error;
 use crate::page::List;
 use crate::tables::{self, Key, text};
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
+pub use lacking::Lacking;
+pub use nearest::{Hit, MAX_NEAREST};
+
 /// What decides in whose searches a passage is found.
 const SCOPE: &str = "scope";
-/// The vector.
-const EMBEDDING: &str = "embedding";
-/// What the vector is of.
-const FINGERPRINT: &str = "embedded";
+/// The text that is given to embedding models.
+const SOURCE: &str = "source";
 /// Passages that are changed side by side.
 const SIDE_BY_SIDE: usize = 16;
-
-/// `SearchVectors` returns at most this many results.
-pub const MAX_NEAREST: usize = 100;
 
 /// A passage of one version of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,15 +56,34 @@ impl Chunk {
     }
 }
 
-/// A passage with its vector.
+/// A passage with its vectors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedded {
     /// The passage.
     pub chunk: Chunk,
+    /// What is embedded for it: its text with the title and the headings in front.
+    pub source: String,
+    /// Its vectors, one of each model.
+    pub vectors: Vec<Vector>,
+}
+
+/// A vector of one model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vector {
+    /// The model.
+    pub edition: Edition,
     /// What the vector is of.
     pub fingerprint: Fingerprint,
-    /// The vector.
-    pub vector: Vec<f32>,
+    /// Its numbers.
+    pub numbers: Vec<f32>,
+}
+
+impl Vector {
+    /// The attributes of a passage that hold it.
+    fn attributes(&self) -> [(String, AttributeValue); 2] {
+        let (edition, numbers) = (self.edition, tables::vector(&self.numbers));
+        [(edition.fingerprint(), text(&self.fingerprint.0)), (edition.vector(), AttributeValue::L(numbers))]
+    }
 }
 
 /// Tells what a vector is of: a text and the model that looked at it. Whatever has the same has the same vector.
@@ -87,17 +108,6 @@ pub struct Vectors {
     pub others: HashMap<Fingerprint, Vec<f32>>,
 }
 
-/// A passage near a vector.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hit {
-    /// The document it belongs to.
-    pub document_id: DocumentId,
-    /// The passage.
-    pub chunk: Chunk,
-    /// Cosine similarity, from -1 to 1.
-    pub similarity: f32,
-}
-
 /// The passages of the tenants.
 #[derive(Debug, Clone)]
 pub struct Chunks {
@@ -119,31 +129,38 @@ impl Chunks {
         chunks: &[Embedded],
     ) -> Result<(), Error> {
         let mut writes = Vec::with_capacity(chunks.len());
-        for Embedded { chunk, fingerprint, vector } in chunks {
+        for Embedded { chunk, source, vectors } in chunks {
             let mut item: HashMap<_, _> = serde_dynamo::aws_sdk_dynamodb_1::to_item(chunk)?;
             item.extend(Key::chunk(tenant, document, chunk.version, chunk.chunk_index).attributes());
             item.insert(SCOPE.to_owned(), text(tables::vector_scope(tenant, collection)));
             item.insert("document_id".to_owned(), text(document.to_string()));
-            item.insert(FINGERPRINT.to_owned(), text(&fingerprint.0));
-            item.insert(EMBEDDING.to_owned(), AttributeValue::L(tables::vector(vector)));
+            item.insert(SOURCE.to_owned(), text(source));
+            item.extend(vectors.iter().flat_map(Vector::attributes));
             let put = PutRequest::builder().set_item(Some(item)).build().map_err(Error::internal)?;
             writes.push(WriteRequest::builder().put_request(put).build());
         }
         self.dynamodb.write_all(&self.dynamodb.chunks_table, writes).await
     }
 
-    /// The vectors of a document's passages, those of `version` apart from those of others.
-    pub async fn vectors(&self, tenant: &TenantId, document: DocumentId, version: u32) -> Result<Vectors, Error> {
+    /// The vectors of a document's passages by one model, those of `version` apart from those of others.
+    pub async fn vectors(
+        &self,
+        tenant: &TenantId,
+        document: DocumentId,
+        version: u32,
+        edition: Edition,
+    ) -> Result<Vectors, Error> {
         let mut vectors = Vectors::default();
-        let projection = format!("version, {FINGERPRINT}, {EMBEDDING}");
+        let (fingerprint, vector) = (edition.fingerprint(), edition.vector());
+        let projection = format!("version, {fingerprint}, {vector}");
         let partition = tables::document_partition(tenant, document);
         let mut start = None;
         loop {
             let request = self.query(&partition, "pk = :pk").projection_expression(&projection);
             let answer = request.set_exclusive_start_key(start).send().await?;
             for mut item in answer.items.unwrap_or_default() {
-                let Some(AttributeValue::S(fingerprint)) = item.remove(FINGERPRINT) else { continue };
-                let Some(AttributeValue::L(numbers)) = item.remove(EMBEDDING) else { continue };
+                let Some(AttributeValue::S(fingerprint)) = item.remove(&fingerprint) else { continue };
+                let Some(AttributeValue::L(numbers)) = item.remove(&vector) else { continue };
                 let vector: Option<Vec<f32>> = numbers.iter().map(|number| number.as_n().ok()?.parse().ok()).collect();
                 let own = item.get("version").and_then(|n| n.as_n().ok()?.parse().ok()) == Some(version);
                 let known = if own { &mut vectors.own } else { &mut vectors.others };
@@ -286,50 +303,4 @@ impl Chunks {
             .expression_attribute_values(":pk", text(partition))
             .consistent_read(true)
     }
-
-    /// The passages nearest to a vector in one collection, or in one document of it, best first.
-    pub async fn nearest(
-        &self,
-        tenant: &TenantId,
-        collection: &CollectionId,
-        document: Option<DocumentId>,
-        vector: &[f32],
-    ) -> Result<Vec<Hit>, Error> {
-        let mut request = self
-            .dynamodb
-            .client
-            .search_vectors()
-            .table_name(&self.dynamodb.chunks_table)
-            .index_name(tables::BY_EMBEDDING)
-            .set_search_vector(Some(tables::vector(vector)))
-            .top_k(i32::try_from(MAX_NEAREST).unwrap_or(i32::MAX))
-            .projection_expression(format!("document_id, {}, #text", projection_but_text()))
-            .expression_attribute_names("#text", "text")
-            .expression_attribute_names("#scope", "scope")
-            .expression_attribute_values(":scope", text(tables::vector_scope(tenant, collection)));
-        request = match document {
-            None => request.search_condition_expression("#scope = :scope"),
-            Some(id) => request
-                .search_condition_expression("#scope = :scope AND document_id = :document")
-                .expression_attribute_values(":document", text(id.to_string())),
-        };
-        let answer = request.send().await?;
-        let mut hits = Vec::new();
-        for result in answer.search_results.unwrap_or_default() {
-            let item = result.item.ok_or_else(|| Error::internal("a search result without its item"))?;
-            let document_id = item
-                .get("document_id")
-                .and_then(|id| id.as_s().ok()?.parse().ok())
-                .ok_or_else(|| Error::internal("a search result without its document"))?;
-            #[expect(clippy::cast_possible_truncation, reason = "the index computes with f32 anyway")]
-            let similarity = 1.0 - result.score as f32;
-            hits.push(Hit { document_id, chunk: serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?, similarity });
-        }
-        Ok(hits)
-    }
-}
-
-/// The projected attributes but `text`, which is a reserved word.
-fn projection_but_text() -> String {
-    tables::PROJECTED.iter().filter(|name| **name != "text").copied().collect::<Vec<_>>().join(", ")
 }

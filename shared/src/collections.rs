@@ -1,8 +1,10 @@
 //! Collections: named sets of documents, the unit of permission.
 
+mod editions;
+
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, Select, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Select, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
@@ -10,6 +12,7 @@ use utoipa::ToSchema;
 use crate::audit;
 use crate::clients::DynamoDb;
 use crate::documents::Documents;
+use crate::editions::Edition;
 use crate::error::Error;
 use crate::tables::{self, Key, text};
 use crate::tenancy::{Access, CollectionId, TenantId};
@@ -29,6 +32,17 @@ pub struct Collection {
     pub access: Access,
 }
 
+/// What the door knows of a tenant's collections.
+#[derive(Debug, Default)]
+pub struct Overview {
+    /// Who may read each.
+    pub access: BTreeMap<CollectionId, Access>,
+    /// Those whose documents all have vectors of an edition after the first.
+    pub editions: BTreeMap<CollectionId, Edition>,
+    /// Whether there were others, of which documents may be left.
+    pub had_others: bool,
+}
+
 /// A collection as it is stored. One that was deleted stays as a mark, so that nothing of it comes back when another is
 /// made by its id before all of its documents are gone.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +52,9 @@ struct Stored {
     /// When it was deleted.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     deleted_at: Option<OffsetDateTime>,
+    /// The edition that all of its documents have vectors of, if it is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    edition: Option<Edition>,
 }
 
 /// The collections of the tenants.
@@ -54,27 +71,31 @@ impl Collections {
 
     /// All collections of the tenant in the order of their ids. The default one needs no item to exist.
     pub async fn list(&self, tenant: &TenantId) -> Result<Vec<Collection>, Error> {
-        Ok(self.read(tenant).await?.0)
+        Ok(self.read(tenant).await?.0.into_iter().map(|stored| stored.collection).collect())
     }
 
     /// The collections, and whether there were others, of which something may be left.
-    async fn read(&self, tenant: &TenantId) -> Result<(Vec<Collection>, bool), Error> {
+    async fn read(&self, tenant: &TenantId) -> Result<(Vec<Stored>, bool), Error> {
         let items = self.dynamodb.all(tables::partition(tenant), tables::COLLECTION).await?;
         let stored: Vec<Stored> = serde_dynamo::aws_sdk_dynamodb_1::from_items(items)?;
-        let (live, deleted): (Vec<_>, Vec<_>) = stored.into_iter().partition(Stored::is_live);
-        let mut collections: Vec<Collection> = live.into_iter().map(|stored| stored.collection).collect();
+        let (mut live, deleted): (Vec<_>, Vec<_>) = stored.into_iter().partition(Stored::is_live);
         let default = CollectionId::default_collection();
-        if collections.iter().all(|collection| collection.id != default) {
-            collections.push(Collection { name: default.to_string(), id: default, access: Access::Tenant });
-            collections.sort_by(|a, b| a.id.cmp(&b.id));
+        if live.iter().all(|stored| stored.collection.id != default) {
+            live.push(Stored { collection: default_collection(), deleted_at: None, edition: None });
+            live.sort_by(|a, b| a.collection.id.cmp(&b.collection.id));
         }
-        Ok((collections, !deleted.is_empty()))
+        Ok((live, !deleted.is_empty()))
     }
 
-    /// Who may read each collection, and whether there were others, of which documents may be left.
-    pub async fn access(&self, tenant: &TenantId) -> Result<(BTreeMap<CollectionId, Access>, bool), Error> {
-        let (collections, others) = self.read(tenant).await?;
-        Ok((collections.into_iter().map(|collection| (collection.id, collection.access)).collect(), others))
+    /// Who may read each collection, and what else the door wants to know.
+    pub async fn overview(&self, tenant: &TenantId) -> Result<Overview, Error> {
+        let (collections, had_others) = self.read(tenant).await?;
+        let mut overview = Overview { had_others, ..Overview::default() };
+        for Stored { collection, edition, .. } in collections {
+            overview.editions.extend(edition.map(|edition| (collection.id.clone(), edition)));
+            overview.access.insert(collection.id, collection.access);
+        }
+        Ok(overview)
     }
 
     /// Whether the tenant has the collection, by the latest state.
@@ -93,18 +114,25 @@ impl Collections {
             self.mark_deleted(tenant, &collection.id, deleted_at + Duration::nanoseconds(1)).await?;
             return Err(LEFT);
         }
-        let stored = Stored { collection: collection.clone(), deleted_at: None };
-        let mut item: HashMap<_, AttributeValue> = serde_dynamo::aws_sdk_dynamodb_1::to_item(stored)?;
-        item.extend(Key::collection(tenant, &collection.id).attributes());
-        let put = Put::builder().table_name(&self.dynamodb.table).set_item(Some(item));
-        let put = match deleted {
-            None => put.condition_expression("attribute_not_exists(deleted_at)"),
-            Some(deleted_at) => put
+        let update = Update::builder()
+            .table_name(&self.dynamodb.table)
+            .set_key(Some(Key::collection(tenant, &collection.id).attributes()))
+            .set_expression_attribute_names(Some(names()))
+            .set_expression_attribute_values(Some(values(collection)?));
+        // How far it is re-embedded stays as it is, unless it is another collection by the same id.
+        let update = match deleted {
+            None => update
+                .update_expression("SET #id = :id, #name = :name, #access = :access")
+                .condition_expression("attribute_not_exists(deleted_at)"),
+            Some(deleted_at) => update
+                .update_expression(
+                    "SET #id = :id, #name = :name, #access = :access REMOVE deleted_at, edition, edition_check",
+                )
                 .condition_expression("deleted_at = :deleted_at")
                 .expression_attribute_values(":deleted_at", tables::time(deleted_at)?),
         };
-        let put = TransactWriteItem::builder().put(put.build().map_err(Error::internal)?).build();
-        self.dynamodb.transact(vec![put, entry.write(&self.dynamodb, tenant)?]).await?.map_err(|_| LEFT)
+        let update = TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build();
+        self.dynamodb.transact(vec![update, entry.write(&self.dynamodb, tenant)?]).await?.map_err(|_| LEFT)
     }
 
     /// Deletes a collection: from here on neither it nor its documents exist for anyone. [`Error::NotFound`] if there is
@@ -170,6 +198,22 @@ impl Collections {
             }
         }
     }
+}
+
+fn default_collection() -> Collection {
+    let id = CollectionId::default_collection();
+    Collection { name: id.to_string(), id, access: Access::Tenant }
+}
+
+/// The attributes that describe a collection, as they are named in expressions.
+fn names() -> HashMap<String, String> {
+    ["id", "name", "access"].map(|name| (format!("#{name}"), name.to_owned())).into()
+}
+
+/// What they are.
+fn values(collection: &Collection) -> Result<HashMap<String, AttributeValue>, Error> {
+    let item: HashMap<String, AttributeValue> = serde_dynamo::aws_sdk_dynamodb_1::to_item(collection)?;
+    Ok(item.into_iter().map(|(name, value)| (format!(":{name}"), value)).collect())
 }
 
 impl Stored {

@@ -12,6 +12,7 @@ pub mod config;
 pub mod conversations;
 pub mod documents;
 pub mod door;
+pub mod editions;
 pub mod embed;
 pub mod error;
 pub mod http;

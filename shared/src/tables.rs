@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, SearchSchemaElement, SearchSchemaElementType, StreamSpecification,
-    StreamViewType, VectorAttributeDefinition, VectorDistanceFunction, VectorIndex,
+    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::clients::DynamoDb;
+use crate::editions::{self, Edition};
 use crate::error::Error;
 use crate::tenancy::{
     AuditId, CollectionId, ConversationId, DocumentId, EventId, InvalidId, KeyId, MessageId, RegistrationId, Subject,
@@ -23,11 +23,9 @@ use crate::tenancy::{
 pub const BY_COLLECTION: &str = "by_collection";
 /// The attribute that names its partitions.
 pub const COLLECTION_KEY: &str = "collection_key";
-/// The index of the passages' vectors.
-pub const BY_EMBEDDING: &str = "by_embedding";
 /// The attribute with the time, in seconds since 1970, after which DynamoDB may remove an item. It takes days at times.
 pub const EXPIRES_AT: &str = "expires_at";
-/// What the vector index returns beside the keys and the attributes it is searched by.
+/// What the vector indexes return beside the keys and the attributes it is searched by.
 pub const PROJECTED: [&str; 7] = ["chunk_index", "heading", "page", "span_end", "span_start", "text", "version"];
 
 /// The key of one item. Every one but the health check's is made from a tenant.
@@ -266,7 +264,7 @@ pub fn collection_partition(tenant: &TenantId, collection: &CollectionId) -> Str
     format!("T#{tenant}#{collection}")
 }
 
-/// The partition of [`BY_EMBEDDING`]: a search examines one collection of one tenant and nothing else.
+/// The partition of the vector indexes: a search examines one collection of one tenant and nothing else.
 pub fn vector_scope(tenant: &TenantId, collection: &CollectionId) -> String {
     format!("{tenant}#{collection}")
 }
@@ -286,24 +284,16 @@ pub fn vector(values: &[f32]) -> Vec<AttributeValue> {
     values.iter().map(|value| AttributeValue::N(value.to_string())).collect()
 }
 
-/// Creates the tables that do not exist yet, with vectors of `dimensions` numbers.
-pub async fn create(dynamodb: &DynamoDb, dimensions: usize) -> Result<(), Error> {
+/// Creates the tables that do not exist yet, with the index of one edition, for vectors of `dimensions` numbers.
+pub async fn create(dynamodb: &DynamoDb, edition: Edition, dimensions: usize) -> Result<(), Error> {
     let existing = dynamodb.client.list_tables().send().await?.table_names.unwrap_or_default();
     if !existing.contains(&dynamodb.table) {
         main_table(dynamodb)?.send().await?;
     }
     if !existing.contains(&dynamodb.chunks_table) {
-        chunks_table(dynamodb, dimensions)?.send().await?;
+        chunks_table(dynamodb, edition, dimensions)?.send().await?;
     }
     Ok(())
-}
-
-/// The length of the vectors that the index was created for; `None` if there is no index.
-pub async fn dimensions(dynamodb: &DynamoDb) -> Result<Option<usize>, Error> {
-    let answer = dynamodb.client.describe_table().table_name(&dynamodb.chunks_table).send().await?;
-    let indexes = answer.table.and_then(|table| table.vector_indexes).unwrap_or_default();
-    let index = indexes.iter().find(|index| index.index_name() == Some(BY_EMBEDDING));
-    Ok(index.and_then(|index| usize::try_from(index.dimensions()?).ok()))
 }
 
 /// The request that creates the main table.
@@ -324,34 +314,15 @@ pub fn main_table(dynamodb: &DynamoDb) -> Result<CreateTableFluentBuilder, Error
         .map(|request| request.global_secondary_indexes(by_collection).stream_specification(stream))
 }
 
-/// The request that creates the table of chunks.
-pub fn chunks_table(dynamodb: &DynamoDb, dimensions: usize) -> Result<CreateTableFluentBuilder, Error> {
-    let element = |name: &str, kind| {
-        SearchSchemaElement::builder()
-            .attribute_name(name)
-            .search_schema_element_type(kind)
-            .build()
-            .map_err(Error::internal)
-    };
-    let by_embedding = VectorIndex::builder()
-        .index_name(BY_EMBEDDING)
-        .vector_attribute(
-            VectorAttributeDefinition::builder().attribute_name("embedding").build().map_err(Error::internal)?,
-        )
-        .search_schema(element("scope", SearchSchemaElementType::Hash)?)
-        .search_schema(element("document_id", SearchSchemaElementType::InlineFilter)?)
-        .projection(
-            Projection::builder()
-                .projection_type(ProjectionType::Include)
-                .set_non_key_attributes(Some(PROJECTED.map(str::to_owned).to_vec()))
-                .build(),
-        )
-        .dimensions(i64::try_from(dimensions).map_err(Error::internal)?)
-        .distance_function(VectorDistanceFunction::Cosine)
-        .build()
-        .map_err(Error::internal)?;
+/// The request that creates the table of chunks, with the index of one edition.
+pub fn chunks_table(
+    dynamodb: &DynamoDb,
+    edition: Edition,
+    dimensions: usize,
+) -> Result<CreateTableFluentBuilder, Error> {
+    let index = editions::definition(edition, dimensions)?;
     table(dynamodb, &dynamodb.chunks_table, &["pk", "sk", "scope", "document_id"])
-        .map(|request| request.vector_indexes(by_embedding))
+        .map(|request| request.vector_indexes(index))
 }
 
 fn table(dynamodb: &DynamoDb, name: &str, attributes: &[&str]) -> Result<CreateTableFluentBuilder, Error> {
@@ -363,14 +334,18 @@ fn table(dynamodb: &DynamoDb, name: &str, attributes: &[&str]) -> Result<CreateT
         .key_schema(key("pk", KeyType::Hash)?)
         .key_schema(key("sk", KeyType::Range)?);
     for attribute in attributes {
-        let definition = AttributeDefinition::builder()
-            .attribute_name(*attribute)
-            .attribute_type(ScalarAttributeType::S)
-            .build()
-            .map_err(Error::internal)?;
-        request = request.attribute_definitions(definition);
+        request = request.attribute_definitions(string(attribute)?);
     }
     Ok(request)
+}
+
+/// The definition of an attribute that holds a string.
+pub(crate) fn string(attribute: &str) -> Result<AttributeDefinition, Error> {
+    AttributeDefinition::builder()
+        .attribute_name(attribute)
+        .attribute_type(ScalarAttributeType::S)
+        .build()
+        .map_err(Error::internal)
 }
 
 fn key(attribute: &str, kind: KeyType) -> Result<KeySchemaElement, Error> {

@@ -9,7 +9,7 @@ use crate::audit;
 use crate::clients::DynamoDb;
 use crate::door::Overrides;
 use crate::error::Error;
-use crate::tables::Key;
+use crate::tables::{self, Key, Stored, text};
 use crate::tenancy::TenantId;
 
 /// What is known of a tenant. One that was never described has no name and the standard plan.
@@ -42,6 +42,34 @@ impl Tenants {
     /// The tenant.
     pub async fn get(&self, id: &TenantId) -> Result<Tenant, Error> {
         from_item(self.dynamodb.get(Key::tenant(id)).await?)
+    }
+
+    /// Tenants that have documents or collections, and where to go on if there may be more. One may come twice.
+    pub async fn with_documents(
+        &self,
+        after: Option<(String, String)>,
+    ) -> Result<(Vec<TenantId>, Option<(String, String)>), Error> {
+        let answer = self
+            .dynamodb
+            .client
+            .scan()
+            .table_name(&self.dynamodb.table)
+            .projection_expression("pk, sk")
+            .filter_expression("begins_with(sk, :document) OR begins_with(sk, :collection)")
+            .expression_attribute_values(":document", text(tables::DOCUMENT))
+            .expression_attribute_values(":collection", text(tables::COLLECTION))
+            .set_exclusive_start_key(after.map(|(pk, sk)| Key { pk, sk }.attributes()))
+            .send()
+            .await?;
+        let part = |item: &HashMap<String, AttributeValue>, name: &str| item.get(name)?.as_s().ok().cloned();
+        let mut tenants = Vec::new();
+        for item in answer.items.unwrap_or_default() {
+            let (Some(pk), Some(sk)) = (part(&item, "pk"), part(&item, "sk")) else { continue };
+            let stored = Stored::from_key(&pk, &sk).map_err(Error::internal)?;
+            tenants.extend(stored.map(|stored| stored.tenant).filter(|tenant| tenants.last() != Some(tenant)));
+        }
+        let after = answer.last_evaluated_key.and_then(|key| Some((part(&key, "pk")?, part(&key, "sk")?)));
+        Ok((tenants, after))
     }
 
     /// Describes the tenant anew; its version grows by one.

@@ -42,6 +42,7 @@ mod queues;
 mod quotas;
 mod races;
 mod records;
+mod reembedding;
 mod replacing;
 mod restart;
 mod revocation;

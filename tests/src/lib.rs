@@ -30,9 +30,11 @@ use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
 use reqwest::redirect::Policy;
 use shared::chunks::Chunks;
 use shared::clients::Builder;
+use shared::collections::Collections;
 use shared::config::Variables;
 use shared::documents::Documents;
 use shared::tenancy::Role;
+use shared::tenants::Tenants;
 use shared::texts::Texts;
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -103,8 +105,14 @@ impl TestApp {
 
     /// Stops everything and starts it again over the same folder.
     pub async fn restart(self) -> Self {
+        self.restart_with(&[]).await
+    }
+
+    /// The same with further variables, which win from now on.
+    pub async fn restart_with(self, variables: &[(&str, &str)]) -> Self {
         self.running.stop().await;
-        Self::start_in(self.folder, EmbedderChoice::Configured, self.variables).await
+        let variables = Variables::from_pairs(variables.iter().copied()).or(&self.variables);
+        Self::start_in(self.folder, EmbedderChoice::Configured, variables).await
     }
 
     /// Stops everything.
@@ -128,12 +136,14 @@ impl TestApp {
         let (dynamodb, redis) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
         let blobs = builder.blobs().unwrap();
         ingest::State {
+            tenants: Tenants::new(&dynamodb),
+            collections: Collections::new(&dynamodb),
             documents: Documents::new(&dynamodb),
             chunks: Chunks::new(&dynamodb),
             texts: Texts::new(&blobs),
             blobs,
             extractor: reading::extractor(),
-            embedder: builder.embedder().unwrap(),
+            models: builder.models().unwrap(),
             epochs: builder.epochs(&redis, &dynamodb).unwrap(),
             queue: builder.queue("INGEST_QUEUE_URL").unwrap(),
             config: ingest::Config::from_variables(builder.variables()).unwrap(),

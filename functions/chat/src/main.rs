@@ -13,7 +13,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
     let state = State {
         door,
-        retriever: builder.retriever(&dynamodb, &redis, builder.embedder()?)?,
+        retriever: builder.retriever(&dynamodb, &redis, builder.models()?)?,
         conversations: Conversations::new(&dynamodb, &Pages::new(&dynamodb, &builder.signer()?)),
     };
     http::run_streaming(chat::router(state)).await

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use shared::chunks::{Embedded, Fingerprint, Vectors};
+use shared::chunks::{Embedded, Fingerprint, Vector, Vectors};
 use shared::clients::BlobKey;
 use shared::documents::Document;
-use shared::embed::{EmbedError, Embedder, estimated_tokens};
+use shared::embed::{EmbedError, Embedder, Model, estimated_tokens};
 use shared::error::Error;
 
 use crate::State;
@@ -30,7 +30,7 @@ pub(crate) enum NotStored {
     NotWritten(Error),
 }
 
-/// Writes the passages of a version with their vectors, to the collection that `document` is in. A text that the model has looked
+/// Writes the passages of a version with their vectors, of each model, to the collection that `document` is in. A text that a model has looked
 /// at already, for this version or for one before, keeps its vector. The number of tokens that this version took.
 pub(crate) async fn store(
     state: &State,
@@ -38,9 +38,12 @@ pub(crate) async fn store(
     document: &Document,
     passages: Vec<Passage>,
 ) -> Result<usize, NotStored> {
-    let known = state.chunks.vectors(&key.tenant, key.document, key.version).await.map_err(NotStored::NotWritten)?;
-    let batches: Vec<Vec<(u32, Passage)>> = batches(passages, state.config.embed_batch);
-    stream::iter(batches)
+    let mut known = Vec::new();
+    for model in state.models.all() {
+        let vectors = state.chunks.vectors(&key.tenant, key.document, key.version, model.edition).await;
+        known.push((model, vectors.map_err(NotStored::NotWritten)?));
+    }
+    stream::iter(batches(passages, state.config.embed_batch))
         .map(|batch| store_batch(state, key, document, batch, &known))
         .buffer_unordered(state.config.embed_concurrency)
         .try_fold(0, async |sum, tokens| Ok(sum + tokens))
@@ -61,9 +64,36 @@ async fn store_batch(
     key: &BlobKey,
     document: &Document,
     batch: Vec<(u32, Passage)>,
-    known: &Vectors,
+    known: &[(&Model, Vectors)],
 ) -> Result<usize, NotStored> {
-    let embedder = state.embedder.as_ref();
+    let mut tokens = 0;
+    let mut of_models = Vec::new();
+    for (model, known) in known {
+        let (vectors, new_tokens) = vectors_by(model, &batch, known).await?;
+        // Nobody pays for the model before.
+        if model.edition == state.models.current.edition {
+            tokens = new_tokens;
+        }
+        of_models.push(vectors.into_iter());
+    }
+    let chunks = batch.into_iter().map(|(index, passage)| Embedded {
+        vectors: of_models.iter_mut().filter_map(Iterator::next).collect(),
+        source: passage.embedded.clone(),
+        chunk: passage.into_chunk(key.version, index),
+    });
+    let chunks: Vec<Embedded> = chunks.collect();
+    let written = state.chunks.put(&key.tenant, &document.collection, key.document, &chunks).await;
+    written.map_err(NotStored::NotWritten)?;
+    Ok(tokens)
+}
+
+/// The vectors of passages by one model, in their order, and how many tokens the version takes for them.
+async fn vectors_by(
+    model: &Model,
+    batch: &[(u32, Passage)],
+    known: &Vectors,
+) -> Result<(Vec<Vector>, usize), NotStored> {
+    let embedder = model.embedder.as_ref();
     let fingerprints: Vec<Fingerprint> =
         batch.iter().map(|(_, passage)| Fingerprint::of(&passage.embedded, embedder)).collect();
     let is_new = |fingerprint: &Fingerprint| !known.others.contains_key(fingerprint);
@@ -77,20 +107,18 @@ async fn store_batch(
     let new = if texts.is_empty() { Vec::new() } else { vectors(embedder, &texts).await? };
     let new: HashMap<Fingerprint, Vec<f32>> = of.into_iter().zip(new).collect();
 
-    let chunks = batch.into_iter().zip(fingerprints).filter_map(|((index, passage), fingerprint)| {
+    let vectors = fingerprints.into_iter().map(|fingerprint| {
         let places = [&new, &known.own, &known.others];
-        let vector = places.into_iter().find_map(|vectors| vectors.get(&fingerprint))?.clone();
-        Some(Embedded { chunk: passage.into_chunk(key.version, index), fingerprint, vector })
+        let numbers = places.into_iter().find_map(|vectors| vectors.get(&fingerprint)).cloned();
+        let numbers = numbers.ok_or_else(|| NotStored::NotWritten(Error::internal("a passage without its vector")))?;
+        Ok(Vector { edition: model.edition, fingerprint, numbers })
     });
-    let chunks: Vec<Embedded> = chunks.collect();
-    let written = state.chunks.put(&key.tenant, &document.collection, key.document, &chunks).await;
-    written.map_err(NotStored::NotWritten)?;
-    Ok(tokens)
+    Ok((vectors.collect::<Result<_, _>>()?, tokens))
 }
 
 /// Asks again after a while if the embedder is away or overloaded. The pauses are random, so that workers that were refused
 /// together do not come back together ("full jitter").
-async fn vectors(embedder: &dyn Embedder, texts: &[String]) -> Result<Vec<Vec<f32>>, NotStored> {
+pub(crate) async fn vectors(embedder: &dyn Embedder, texts: &[String]) -> Result<Vec<Vec<f32>>, NotStored> {
     for attempt in 1.. {
         match embedder.embed(texts).await {
             Ok(vectors) if vectors.len() == texts.len() => return Ok(vectors),

@@ -11,20 +11,22 @@ mod extractor;
 mod heartbeat;
 mod notification;
 mod pipeline;
+mod reembedding;
 mod surrender;
 mod text;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use shared::chunks::Chunks;
 use shared::clients::{Blobs, Queue};
+use shared::collections::Collections;
 use shared::config::{ConfigError, Variables};
 use shared::documents::Documents;
 use shared::door::Epochs;
-use shared::embed::Embedder;
+use shared::embed::Models;
 use shared::error::Error;
+use shared::tenants::Tenants;
 use shared::texts::Texts;
 
 pub use chunk::{Passage, split};
@@ -34,7 +36,11 @@ pub use text::{Block, Kind, Text};
 /// What the worker needs.
 #[derive(Clone)]
 pub struct State {
-    /// The documents.
+    /// The tenants.
+    pub tenants: Tenants,
+    /// Their collections.
+    pub collections: Collections,
+    /// The documents in them.
     pub documents: Documents,
     /// Their passages.
     pub chunks: Chunks,
@@ -44,8 +50,8 @@ pub struct State {
     pub texts: Texts,
     /// Makes text of originals.
     pub extractor: Extractor,
-    /// Turns passages into vectors.
-    pub embedder: Arc<dyn Embedder>,
+    /// Turn passages into vectors.
+    pub models: Models,
     /// Tells the cache how a document gets on.
     pub epochs: Epochs,
     /// The queue of work, `INGEST_QUEUE_URL`.

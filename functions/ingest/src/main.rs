@@ -6,8 +6,10 @@ use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::chunks::Chunks;
 use shared::clients::Builder;
+use shared::collections::Collections;
 use shared::documents::Documents;
 use shared::telemetry;
+use shared::tenants::Tenants;
 use shared::texts::Texts;
 
 fn main() -> Result<ExitCode, lambda_runtime::Error> {
@@ -23,12 +25,14 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let state = ingest::State {
+        tenants: Tenants::new(&dynamodb),
+        collections: Collections::new(&dynamodb),
         documents: Documents::new(&dynamodb),
         chunks: Chunks::new(&dynamodb),
         texts: Texts::new(&blobs),
         blobs,
         extractor: ingest::Extractor::of_this_program(),
-        embedder: builder.embedder()?,
+        models: builder.models()?,
         epochs: builder.epochs(&redis, &dynamodb)?,
         queue: builder.queue("INGEST_QUEUE_URL")?,
         config: ingest::Config::from_variables(builder.variables())?,

@@ -15,6 +15,7 @@ use crate::chunk::{self, Passage};
 use crate::embedding::{self, NotStored};
 use crate::extractor::NotExtracted;
 use crate::notification::{announced, attempt};
+use crate::reembedding;
 use crate::surrender;
 use crate::text::Text;
 
@@ -66,8 +67,11 @@ impl Stop {
 
 /// Works on all that a message asks for. An error means that the message should come back.
 pub(crate) async fn run(state: &State, message: &SqsMessage) -> Result<(), Error> {
-    if let Some(Task::Expire(awaited)) = Task::read(message.body.as_deref().unwrap_or_default()) {
-        return expire(state, awaited).await;
+    match Task::read(message.body.as_deref().unwrap_or_default()) {
+        Some(Task::Expire(awaited)) => return expire(state, awaited).await,
+        Some(Task::Reindex(survey)) => return reembedding::survey(state, survey).await,
+        Some(Task::Reembed(tenant)) => return reembedding::reembed(state, tenant).await,
+        None => {}
     }
     let last_attempt = attempt(message) >= state.config.max_attempts;
     for key in announced(message).map_err(Error::internal)? {
@@ -84,7 +88,7 @@ async fn expire(state: &State, awaited: Awaited) -> Result<(), Error> {
     }
     let now = OffsetDateTime::now_utc();
     if awaited.expires_at > now.unix_timestamp() {
-        return state.queue.send(Task::Expire(awaited).message(now.unix_timestamp())?).await;
+        return state.queue.send(awaited.message(now.unix_timestamp())?).await;
     }
     let key = BlobKey { tenant: awaited.tenant, document: awaited.document, version: awaited.version };
     if state.documents.expire(&key.tenant, key.document, key.version, now).await?.is_some() {
@@ -146,7 +150,8 @@ async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), St
 async fn finish(state: &State, key: &BlobKey, mut document: Document, count: u32, tokens: usize) -> Result<(), Stop> {
     loop {
         let now = OffsetDateTime::now_utc();
-        match state.documents.ready(&key.tenant, &document, count, tokens, now).await? {
+        let edition = state.models.current.edition;
+        match state.documents.ready(&key.tenant, &document, count, tokens, edition, now).await? {
             Finished::Ready => return Ok(()),
             Finished::Obsolete => return Err(Stop::Obsolete),
             Finished::Moved(moved) => {
@@ -224,7 +229,7 @@ async fn known(state: &State, key: &BlobKey, document: Document, fetched: Fetche
 
 /// Splits on a thread of its own: it is pure computation.
 async fn passages(state: &State, document: &Document, text: Text) -> Result<Vec<Passage>, Stop> {
-    let (filename, embedder) = (document.filename.clone(), state.embedder.clone());
+    let (filename, embedder) = (document.filename.clone(), state.models.narrowest().embedder.clone());
     let task = tokio::task::spawn_blocking(move || chunk::split(&text, &filename, embedder.as_ref()));
     task.await.map_err(Error::internal)?.map_err(Stop::Failed)
 }

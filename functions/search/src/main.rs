@@ -9,6 +9,6 @@ async fn main() -> Result<(), lambda_http::Error> {
     let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
-    let retriever = builder.retriever(&dynamodb, &redis, builder.embedder()?)?;
+    let retriever = builder.retriever(&dynamodb, &redis, builder.models()?)?;
     http::run(search::router(search::State { door, retriever })).await
 }

@@ -2,7 +2,7 @@
 
 use shared::documents::{Created, Document, ErrorCode, Incoming, Replaced, Status};
 use shared::error::Error;
-use shared::tasks::{Awaited, Task};
+use shared::tasks::Awaited;
 use shared::tenancy::{CollectionId, DocumentId, Permission};
 use time::OffsetDateTime;
 
@@ -168,5 +168,5 @@ async fn give_up_later(
         version: document.version,
         expires_at: expires_at.unix_timestamp(),
     };
-    caller.state.queue.send(Task::Expire(awaited).message(now.unix_timestamp())?).await
+    caller.state.queue.send(awaited.message(now.unix_timestamp())?).await
 }

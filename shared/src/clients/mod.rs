@@ -12,7 +12,6 @@ mod queue;
 mod redis;
 mod upload_urls;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
@@ -34,7 +33,7 @@ use crate::config::{
     Reach, RedisConfig, SearchConfig, SigningConfig, Variables,
 };
 use crate::door::{Door, Epochs, Idempotency};
-use crate::embed::{self, Embedder};
+use crate::embed::{self, Models};
 use crate::keys::KeyRing;
 use crate::retrieval::Retriever;
 use crate::signing::Signer;
@@ -120,9 +119,12 @@ impl Builder {
         Outside::new(Reach::from_variables(&self.variables)?)
     }
 
-    /// The embedder of the deployment.
-    pub fn embedder(&self) -> Result<Arc<dyn Embedder>, ClientError> {
-        embed::from_config(&EmbeddingConfig::from_variables(&self.variables)?, &self.aws)
+    /// The embedding models of the deployment.
+    pub fn models(&self) -> Result<Models, ClientError> {
+        let current = embed::from_config(&EmbeddingConfig::from_variables(&self.variables)?, &self.aws)?;
+        let previous = EmbeddingConfig::previous_from_variables(&self.variables)?;
+        let previous = previous.map(|config| embed::from_config(&config, &self.aws)).transpose()?;
+        Ok(Models { current, previous })
     }
 
     /// The verifier of bearer tokens.
@@ -146,13 +148,8 @@ impl Builder {
     }
 
     /// The retriever over these clients.
-    pub fn retriever(
-        &self,
-        dynamodb: &DynamoDb,
-        redis: &Redis,
-        embedder: Arc<dyn Embedder>,
-    ) -> Result<Retriever, ClientError> {
-        Ok(Retriever::new(dynamodb, redis, embedder, SearchConfig::from_variables(&self.variables)?))
+    pub fn retriever(&self, dynamodb: &DynamoDb, redis: &Redis, models: Models) -> Result<Retriever, ClientError> {
+        Ok(Retriever::new(dynamodb, redis, models, SearchConfig::from_variables(&self.variables)?))
     }
 }
 

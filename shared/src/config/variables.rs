@@ -28,6 +28,18 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The same of another variable: the one that stands beside its name.
+    #[must_use]
+    pub(super) fn renamed(self, names: &[(&'static str, &'static str)]) -> Self {
+        let other = |name| names.iter().find(|(from, _)| *from == name).map_or(name, |(_, to)| *to);
+        match self {
+            Self::Missing { name, allowed } => Self::Missing { name: other(name), allowed },
+            Self::Wrong { name, value, allowed } => Self::Wrong { name: other(name), value, allowed },
+        }
+    }
+}
+
 /// The environment variables of the process, or those a test made up. An empty variable counts as not set, since a
 /// template cannot leave one out.
 #[derive(Clone, Default)]

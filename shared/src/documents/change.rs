@@ -6,6 +6,8 @@ use time::OffsetDateTime;
 use super::marks::{self, Holder};
 use super::model::{Document, Metadata};
 use super::repository::Documents;
+use crate::collections::Collections;
+use crate::editions::Edition;
 use crate::error::Error;
 use crate::tables::{self, Key, text};
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
@@ -56,10 +58,7 @@ impl Documents {
             for sha256 in &marked {
                 writes.push(marks::delete(&self.dynamodb, tenant, collection, sha256, id)?);
             }
-            // Of a collection that is being deleted, nothing is left over: either the deletion sees the document, or this sees it.
-            if *target != CollectionId::default_collection() {
-                writes.push(self.collection_lives(tenant, target)?);
-            }
+            writes.extend(self.collection_takes(tenant, target, &holder)?);
             let (first, last) = (1, marked.len());
             match self.dynamodb.transact(writes).await? {
                 Ok(()) => return self.get(tenant, id).await,
@@ -67,7 +66,12 @@ impl Documents {
                     return Err(Error::Conflict("The collection has another document with the same bytes."));
                 }
                 Err(place) if place > 2 * last => {
-                    return Err(Error::field("/collection", "there is no such collection"));
+                    let collections = Collections::new(&self.dynamodb);
+                    if !collections.exists(tenant, target).await? {
+                        return Err(Error::field("/collection", "there is no such collection"));
+                    }
+                    // All others there have vectors that this document lacks.
+                    collections.incomplete(tenant, target).await?;
                 }
                 // Somebody changed the document in between: once more.
                 Err(_) => {}
@@ -117,11 +121,35 @@ impl Documents {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    fn collection_lives(&self, tenant: &TenantId, id: &CollectionId) -> Result<TransactWriteItem, Error> {
-        let check = ConditionCheck::builder()
+    /// What must be so of the collection that a document goes to. It is not being deleted: either the deletion sees the
+    /// document, or this sees it. And a document that is served is not to be missed there by searches in an edition that it has
+    /// no vectors of.
+    fn collection_takes(
+        &self,
+        tenant: &TenantId,
+        id: &CollectionId,
+        holder: &Holder,
+    ) -> Result<Option<TransactWriteItem>, Error> {
+        let mut conditions = Vec::new();
+        if *id != CollectionId::default_collection() {
+            conditions.push("attribute_exists(pk) AND attribute_not_exists(deleted_at)");
+        }
+        if holder.served_version.is_some() {
+            conditions.push("attribute_not_exists(edition_check)");
+            conditions.push("(attribute_not_exists(edition) OR edition <= :edition)");
+        }
+        if conditions.is_empty() {
+            return Ok(None);
+        }
+        let mut check = ConditionCheck::builder()
             .table_name(&self.dynamodb.table)
             .set_key(Some(Key::collection(tenant, id).attributes()))
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(deleted_at)");
-        Ok(TransactWriteItem::builder().condition_check(check.build().map_err(Error::internal)?).build())
+            .condition_expression(conditions.join(" AND "));
+        if holder.served_version.is_some() {
+            let edition = holder.edition.unwrap_or(Edition::FIRST);
+            check = check.expression_attribute_values(":edition", edition.into());
+        }
+        let check = check.build().map_err(Error::internal)?;
+        Ok(Some(TransactWriteItem::builder().condition_check(check).build()))
     }
 }

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use serde::Deserialize;
 
 use crate::clients::DynamoDb;
+use crate::editions::Edition;
 use crate::error::Error;
 use crate::tables::{Key, text};
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
@@ -21,6 +22,12 @@ pub(super) struct Holder {
     pub(super) sha256: Option<String>,
     #[serde(default)]
     pub(super) served_sha256: Option<String>,
+    /// The version that searches use.
+    #[serde(default)]
+    pub(super) served_version: Option<u32>,
+    /// The edition that the served version has vectors of; none for the first.
+    #[serde(default)]
+    pub(super) edition: Option<Edition>,
 }
 
 impl Holder {

@@ -1,6 +1,7 @@
 //! Documents: what is known of each, and the only ways to their items.
 
 mod change;
+mod editions;
 pub mod filename;
 mod marks;
 pub mod metadata;
@@ -11,6 +12,7 @@ mod repository;
 mod uploads;
 
 pub use change::Change;
+pub use editions::Behind;
 pub use metadata::MetadataShape;
 pub use model::{Document, ErrorCode, Failure, Metadata, Stage, StageName, Status};
 pub use progress::{Arrived, Finished};

@@ -9,7 +9,8 @@ use super::epochs;
 use super::limits::{Limits, Plans};
 use crate::auth::{Claims, Credential, Identity};
 use crate::clients::DynamoDb;
-use crate::collections::Collections;
+use crate::collections::{Collections, Overview};
+use crate::editions::Edition;
 use crate::error::Error;
 use crate::keys::{self, ApiKey, Keys};
 use crate::tables::Key;
@@ -31,6 +32,9 @@ pub struct TenantRecord {
     pub limits: Limits,
     /// Its collections, and who may read each.
     pub collections: BTreeMap<CollectionId, Access>,
+    /// Those whose documents all have vectors of an edition after the first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub editions: BTreeMap<CollectionId, Edition>,
     /// Whether there were others, of which documents may be left that are nobody's to see.
     pub had_others: bool,
     /// Grows with each change; 0 if nothing is stored.
@@ -102,6 +106,7 @@ impl CallerRecord {
             email: claims.email.or(self.email),
             name: self.name.or(claims.name),
             collections: collections.into(),
+            editions: tenant.editions.clone().into(),
         }
     }
 
@@ -151,7 +156,7 @@ pub(super) async fn load(
     let api_key_key = identity.key().filter(|_| needed.caller).map(|id| Key::api_key(tenant, id));
     let keys = [&mark_key, &tenant_key, &user_key, &api_key_key].into_iter().flatten().cloned().collect();
     let collections =
-        async { if needed.tenant { Collections::new(dynamodb).access(tenant).await.map(Some) } else { Ok(None) } };
+        async { if needed.tenant { Collections::new(dynamodb).overview(tenant).await.map(Some) } else { Ok(None) } };
     let (records, ()) = futures::join!(
         async { futures::try_join!(dynamodb.get_batch(keys), collections) },
         enter_requests(dynamodb, tenant, needed),
@@ -167,12 +172,12 @@ pub(super) async fn load(
     if needed.mark {
         loaded.mark = Some(epochs::mark(mark.as_ref()));
     }
-    if let Some((collections, had_others)) = collections {
+    if let Some(Overview { access: collections, editions, had_others }) = collections {
         let stored = tenants::from_item(tenant_item)?;
         let plan = stored.plan.unwrap_or_else(|| plans.standard().to_owned());
         let limits = stored.limits.over(plans.limits(&plan));
         let (name, version) = (stored.name, stored.version);
-        loaded.tenant = Some(TenantRecord { name, plan, limits, collections, had_others, version });
+        loaded.tenant = Some(TenantRecord { name, plan, limits, collections, editions, had_others, version });
     }
     if needed.caller {
         let user = user.map(users::from_item).transpose()?;

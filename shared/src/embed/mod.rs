@@ -2,6 +2,7 @@
 
 mod bedrock;
 mod hashing;
+mod models;
 mod openai;
 mod query;
 mod tokens;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 
 pub use hashing::HashingEmbedder;
+pub use models::{Model, Models};
 pub use query::QueryEmbeddings;
 pub use tokens::estimated_tokens;
 
@@ -60,13 +62,14 @@ impl From<EmbedError> for Error {
     }
 }
 
-/// The embedder that the configuration names.
-pub fn from_config(config: &EmbeddingConfig, aws: &SdkConfig) -> Result<Arc<dyn Embedder>, ClientError> {
-    Ok(match config.kind {
+/// The model that the configuration names.
+pub fn from_config(config: &EmbeddingConfig, aws: &SdkConfig) -> Result<Model, ClientError> {
+    let embedder: Arc<dyn Embedder> = match config.kind {
         EmbedderKind::Bedrock => Arc::new(bedrock::BedrockEmbedder::new(config, aws)),
         EmbedderKind::Openai => Arc::new(openai::OpenaiEmbedder::new(config)?),
         EmbedderKind::Hashing => Arc::new(HashingEmbedder::new(config.dimensions)),
-    })
+    };
+    Ok(Model { edition: config.edition, embedder })
 }
 
 /// Scales a vector to unit length; a zero vector stays.

@@ -21,7 +21,7 @@ use crate::chunks::{Chunks, Hit};
 use crate::clients::{DynamoDb, Redis};
 use crate::config::SearchConfig;
 use crate::documents::{Document, Documents};
-use crate::embed::{Embedder, QueryEmbeddings};
+use crate::embed::{Model, Models, QueryEmbeddings};
 use crate::error::Error;
 use crate::tenancy::{CollectionId, DocumentId, Principal};
 
@@ -38,6 +38,13 @@ pub struct SearchQuery {
     pub limit: usize,
     /// Whether the passages' words count beside their meaning.
     pub mode: Mode,
+}
+
+impl SearchQuery {
+    /// Whether it asks this collection, if the caller may read it.
+    fn asks(&self, collection: &CollectionId) -> bool {
+        self.collections.is_empty() || self.collections.contains(collection)
+    }
 }
 
 /// How passages are ranked.
@@ -91,29 +98,33 @@ pub struct Span {
 pub struct Retriever {
     documents: Documents,
     chunks: Chunks,
-    queries: QueryEmbeddings,
+    models: Models,
+    redis: Redis,
     config: SearchConfig,
 }
 
 impl Retriever {
     /// A retriever over these clients.
-    pub fn new(dynamodb: &DynamoDb, redis: &Redis, embedder: Arc<dyn Embedder>, config: SearchConfig) -> Self {
+    pub fn new(dynamodb: &DynamoDb, redis: &Redis, models: Models, config: SearchConfig) -> Self {
         Self {
             documents: Documents::new(dynamodb),
             chunks: Chunks::new(dynamodb),
-            queries: QueryEmbeddings::new(embedder, redis),
+            models,
+            redis: redis.clone(),
             config,
         }
     }
 
     /// The best passages, best first.
     pub async fn search(&self, principal: &Principal, query: &SearchQuery) -> Result<Vec<Passage>, Error> {
-        let (vector, places) =
-            futures::try_join!(self.queries.embed(&principal.tenant, &query.query), self.places(principal, query))?;
-        let searches = places
-            .iter()
-            .map(|place| self.chunks.nearest(&principal.tenant, &place.collection, place.document, &vector));
-        let hits: Vec<Hit> = try_join_all(searches).await?.into_iter().flatten().collect();
+        let (first, second) = self.models_for(principal, query);
+        let (vector, places) = futures::try_join!(self.vector(principal, query, first), self.places(principal, query))?;
+        let mut hits = self.nearest(principal, &places, first, &vector).await?;
+        if let (None, Some(second)) = (&hits, second) {
+            let vector = self.vector(principal, query, second).await?;
+            hits = self.nearest(principal, &places, second, &vector).await?;
+        }
+        let hits = hits.ok_or_else(|| Error::unavailable("no vector index answers"))?;
         let documents = self.documents.get_many(&principal.tenant, hits.iter().map(|hit| hit.document_id)).await?;
         let hits: Vec<Hit> = hits.into_iter().filter(|hit| is_current(hit, &documents, &places)).collect();
 
@@ -134,14 +145,47 @@ impl Retriever {
             .collect())
     }
 
+    /// The model to search with, and the one to ask if its index does not answer. All places are searched with one model, since
+    /// similarities by different models cannot be compared. While documents are re-embedded, the model before has all of them,
+    /// and the current one has all of some collections.
+    fn models_for(&self, principal: &Principal, query: &SearchQuery) -> (&Model, Option<&Model>) {
+        let current = &self.models.current;
+        let Some(previous) = &self.models.previous else { return (current, None) };
+        let mut asked = principal.collections.keys().filter(|id| query.asks(id));
+        if asked.all(|id| principal.finds(id, current.edition)) {
+            (current, Some(previous))
+        } else {
+            (previous, Some(current))
+        }
+    }
+
+    async fn vector(&self, principal: &Principal, query: &SearchQuery, model: &Model) -> Result<Vec<f32>, Error> {
+        let queries = QueryEmbeddings::new(Arc::clone(&model.embedder), &self.redis);
+        queries.embed(&principal.tenant, &query.query).await
+    }
+
+    /// The nearest passages of all places; `None` if the index of the model does not answer.
+    async fn nearest(
+        &self,
+        principal: &Principal,
+        places: &[Place],
+        model: &Model,
+        vector: &[f32],
+    ) -> Result<Option<Vec<Hit>>, Error> {
+        let searches = places.iter().map(|Place { collection, document }| {
+            self.chunks.nearest(&principal.tenant, collection, *document, model.edition, vector)
+        });
+        let found: Option<Vec<Vec<Hit>>> = try_join_all(searches).await?.into_iter().collect();
+        Ok(found.map(|hits| hits.into_iter().flatten().collect()))
+    }
+
     /// Where to look: the collections asked for that the caller may read, or the documents asked for that are in them.
     async fn places(&self, principal: &Principal, query: &SearchQuery) -> Result<Vec<Place>, Error> {
         if let Some(unknown) = query.collections.iter().position(|id| !principal.reads(id)) {
             return Err(Error::field(format!("/collections/{unknown}"), "there is no such collection"));
         }
-        let asked = |id: &CollectionId| query.collections.is_empty() || query.collections.contains(id);
         if query.document_ids.is_empty() {
-            let asked = principal.collections.keys().filter(|id| asked(id));
+            let asked = principal.collections.keys().filter(|id| query.asks(id));
             return Ok(asked.map(|id| Place { collection: id.clone(), document: None }).collect());
         }
         let mut documents = self.documents.get_many(&principal.tenant, query.document_ids.iter().copied()).await?;
@@ -152,7 +196,7 @@ impl Retriever {
         }
         Ok(documents
             .into_values()
-            .filter(|document| asked(&document.collection))
+            .filter(|document| query.asks(&document.collection))
             .map(|document| Place { collection: document.collection, document: Some(document.id) })
             .collect())
     }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{CollectionId, KeyId, Permission, Role, TenantId, UserId};
+use crate::editions::Edition;
 use crate::error::Error;
 
 /// The caller of a request, with what they may do. Only [`crate::door`] makes one, out of a verified credential and what
@@ -22,6 +23,9 @@ pub struct Principal {
     pub name: Option<String>,
     /// The collections that the caller may read, with the role in each. Others do not exist for the caller.
     pub collections: Arc<BTreeMap<CollectionId, Role>>,
+    /// Collections of the tenant whose documents all have vectors of this or an earlier edition. What is not among them may
+    /// have those of the first only.
+    pub editions: Arc<BTreeMap<CollectionId, Edition>>,
 }
 
 /// Whose conversations are whose: those of a key are not its maker's, who may see more than the key.
@@ -52,6 +56,11 @@ impl Principal {
     /// Whether the caller may read a collection.
     pub fn reads(&self, collection: &CollectionId) -> bool {
         self.collections.contains_key(collection)
+    }
+
+    /// Whether all documents of a collection have vectors of an edition.
+    pub fn finds(&self, collection: &CollectionId, edition: Edition) -> bool {
+        self.editions.get(collection).is_some_and(|complete| *complete >= edition)
     }
 
     /// Whether the caller may read all of the tenant's collections.
