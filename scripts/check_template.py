@@ -56,6 +56,8 @@ WEBHOOKS_MAY = {
     ("MainTable", "dynamodb:UpdateItem"),
 }
 INTEGRATION = re.compile(r"functions/\$\{(\w+)\.Arn\}/(response-streaming-)?invocations$")
+# The variables that name embedding models.
+MODEL = re.compile(r"(PREVIOUS_)?(EMBED|OPENAI_)")
 # A policy cannot name objects that do not exist yet, so this one wildcard is as narrow as it gets.
 OBJECTS = re.compile(r"\$\{\w+\.Arn\}/t/\*")
 # What API Gateway says of callers and their plans.
@@ -252,6 +254,30 @@ def check_vector_search(stack: Stack) -> Problems:
         yield from (f"{name}: {text}" for text in strings(statement["Resource"]) if "/index/" not in text)
 
 
+def check_models(stack: Stack) -> Problems:
+    """Functions that embed know the same models, the one before too, and may search by the index of each"""
+    functions = {name: each["Environment"]["Variables"] for name, each in stack.functions.items()}
+    models = {
+        name: {variable: value for variable, value in variables.items() if MODEL.match(variable)}
+        for name, variables in functions.items()
+        if "EMBEDDER" in variables
+    }
+    if models.keys() != {"chat", "ingest", "search"}:
+        yield f"{sorted(models)} embed"
+    for name, variables in models.items():
+        if variables != models["search"]:
+            yield f"{name} has other models than search"
+        current = {variable for variable in variables if not variable.startswith("PREVIOUS_")}
+        if {f"PREVIOUS_{variable}" for variable in current} != variables.keys() - current:
+            yield f"{name} knows {sorted(variables)}"
+        role = stack.functions[name]["Role"]["Fn::GetAtt"][0]
+        searched = [s["Resource"] for n, s in stack.statements() if n == role and s["Action"] == "dynamodb:SearchVectors"]
+        suffixes = ("", "_${EmbeddingEdition}", "_${PreviousEmbeddingEdition}")
+        wanted = [{"Fn::Sub": f"${{ChunksTable.Arn}}/index/by_embedding{suffix}"} for suffix in suffixes]
+        if searched != [wanted]:
+            yield f"{role} may search by {searched}"
+
+
 def check_encryption(stack: Stack) -> Problems:
     """Tables, buckets and queues are encrypted, and tables can be restored"""
     for name, table in stack.of_type("AWS::DynamoDB::Table").items():
@@ -315,6 +341,8 @@ def check_queues(stack: Stack) -> Problems:
         dead = queues[name]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
         if queues[dead].get("MessageRetentionPeriod") != 1209600:
             yield f"{dead} forgets what could be kept"
+    if worker.get("RecursiveLoop") != "Allow":
+        yield "Lambda stops it when it sends itself messages"
     if sources["IngestQueue"]["BatchSize"] != 1:
         yield "a document waits for those of its batch"
 
@@ -467,6 +495,7 @@ CHECKS = [
     check_wildcards,
     check_roles,
     check_vector_search,
+    check_models,
     check_encryption,
     check_secret,
     check_queues,

@@ -15,14 +15,21 @@ pub(crate) fn resources() -> Value {
     plain(&template[0])["Resources"].clone()
 }
 
-/// A node of the template as JSON. What CloudFormation computes (`!Ref` and the like) is `null`.
+/// A node of the template as JSON, as it is with the default parameters: of the conditions here, only one holds then. What
+/// else CloudFormation computes (`!Ref` and the like) is `null`.
 fn plain(node: &YamlOwned) -> Value {
+    if let YamlOwned::Tagged(tag, node) = node
+        && tag.suffix == "If"
+        && let Some([condition, then, otherwise]) = node.as_sequence().map(Vec::as_slice)
+    {
+        return plain(if condition.as_str() == Some("IsFirstEdition") { then } else { otherwise });
+    }
     if let Some(map) = node.as_mapping() {
         let entries = map.iter().filter_map(|(name, value)| Some((name.as_str()?.to_owned(), plain(value))));
         return Value::Object(entries.collect());
     }
     if let Some(list) = node.as_sequence() {
-        return list.iter().map(plain).collect();
+        return list.iter().map(plain).filter(|entry| !entry.is_null()).collect();
     }
     node.as_str().map_or(Value::Null, |text| json!(text))
 }
