@@ -38,13 +38,14 @@ ifneq ($(origin USER),command line)
 USER := ada
 endif
 
-.PHONY: help run watch token redrive test check openapi contract bench eval build footprint deploy
+.PHONY: help run watch token redrive reindex test check openapi contract bench eval build footprint deploy
 
 help:
 	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
 	@echo "make watch    the functions under cargo lambda watch on http://127.0.0.1:$(WATCH_PORT)"
 	@echo "make token    TENANT= USER= ROLE=   print a token of the local issuer"
 	@echo "make redrive  have what was given up tried anew"
+	@echo "make reindex  have documents re-embedded that lack vectors of the model in use"
 	@echo "make test     all tests"
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
@@ -73,6 +74,10 @@ token:
 redrive:
 	@$(BUILD_LOCAL) --quiet
 	@$(LOCAL) redrive
+
+reindex:
+	@$(BUILD_LOCAL) --quiet
+	@$(LOCAL) reindex
 
 test:
 	@scripts/setup.sh redis weights

@@ -182,8 +182,7 @@ pub(crate) async fn open(
 /// Has the work begin anew that `reindex` names.
 async fn send_survey(builder: &Builder) -> Result<(), Error> {
     let queue = builder.queue("INGEST_QUEUE_URL").map_err(Error::internal)?;
-    let group = "reindex".parse().map_err(Error::internal)?;
-    queue.send(Task::Reindex(Survey::default()).message(&group, Duration::ZERO)?).await
+    queue.send(Task::Reindex(Survey::default()).in_background(Duration::ZERO)?).await
 }
 
 /// Whether all documents of all tenants have vectors of an edition.

@@ -77,9 +77,15 @@ impl Task {
     }
 
     /// The message that asks for it, on behalf of a tenant.
-    pub fn message(&self, tenant: &TenantId, delay: Duration) -> Result<Message, Error> {
+    fn message(&self, tenant: &TenantId, delay: Duration) -> Result<Message, Error> {
         let body = serde_json::to_string(self).map_err(Error::internal)?;
         Ok(Message { delay, ..Message::new(tenant, body) })
+    }
+
+    /// The message that asks for it, for nobody who waits. All of these are one group, however many tenants they concern: a fair
+    /// queue delivers the files of everybody before a group that keeps workers busy.
+    pub fn in_background(&self, delay: Duration) -> Result<Message, Error> {
+        self.message(&"reindex".parse().map_err(Error::internal)?, delay)
     }
 }
 

@@ -2,6 +2,7 @@
 //! time. Each step may be done twice, and whatever is left undone is found again: what is done is noted with the documents and
 //! their collections, and a message only says where to go on.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -16,8 +17,9 @@ use time::OffsetDateTime;
 use crate::State;
 use crate::embedding::{NotStored, vectors};
 
-/// How long a message is worked on before the rest goes into another: others of the tenant wait for it.
-const SHIFT: Duration = Duration::from_mins(1);
+/// How long a message is worked on before the rest goes into another. For so long a file that somebody waits for may wait
+/// for a worker.
+const SHIFT: Duration = Duration::from_secs(20);
 /// Documents that are looked for at a time.
 const DOCUMENTS: usize = 100;
 
@@ -40,9 +42,9 @@ pub(crate) async fn survey(state: &State, mut survey: Survey) -> Result<(), Erro
     loop {
         let (tenants, after) = state.tenants.with_documents(survey.after).await?;
         for tenant in tenants {
-            let (collection, after, refused) = (None, None, std::collections::BTreeSet::new());
-            let task = Task::Reembed(Reembedding { tenant: tenant.clone(), since, collection, after, refused });
-            state.queue.send(task.message(&tenant, Duration::ZERO)?).await?;
+            let (collection, after, refused) = (None, None, BTreeSet::new());
+            let task = Task::Reembed(Reembedding { tenant, since, collection, after, refused });
+            state.queue.send(task.in_background(Duration::ZERO)?).await?;
         }
         if after.is_none() {
             tracing::info!(edition = %state.models.current.edition, "all tenants are being re-embedded");
@@ -50,9 +52,7 @@ pub(crate) async fn survey(state: &State, mut survey: Survey) -> Result<(), Erro
         }
         survey = Survey { after };
         if started.elapsed() > SHIFT {
-            // It concerns no tenant more than another.
-            let group: TenantId = "reindex".parse().map_err(Error::internal)?;
-            return state.queue.send(Task::Reindex(survey).message(&group, Duration::ZERO)?).await;
+            return state.queue.send(Task::Reindex(survey).in_background(Duration::ZERO)?).await;
         }
     }
 }
@@ -77,8 +77,7 @@ pub(crate) async fn reembed(state: &State, mut task: Reembedding) -> Result<(), 
 }
 
 async fn go_on(state: &State, task: Reembedding, delay: Duration) -> Result<(), Error> {
-    let tenant = task.tenant.clone();
-    state.queue.send(Task::Reembed(task).message(&tenant, delay)?).await
+    state.queue.send(Task::Reembed(task).in_background(delay)?).await
 }
 
 /// The first collection that is not complete. Asked for anew each time: a document that is moved may set one back.
