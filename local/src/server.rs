@@ -108,7 +108,8 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let secret = secret::text(&settings.data.signing_secret())?;
     let variables = local_variables(settings, address, &secret, dynamodb.as_ref(), redis.as_ref());
     let memory = settings.data.models_memory();
-    let (models, variables) = models::open(&memory, &settings.embedder, variables, &vectors_url(address)).await?;
+    let url = vectors_url(address);
+    let (models, variables) = Box::pin(models::open(&memory, &settings.embedder, variables, &url)).await?;
     let builder = Builder::new(variables.clone()).await;
     let tables_at = builder.dynamodb()?;
 

@@ -14,7 +14,7 @@ use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use futures::stream::{self, StreamExt};
 use local::MiniLm;
 use serde_json::json;
-use shared::embed::{EmbedError, Embedder, HashingEmbedder};
+use shared::embed::{EmbedError, Embedder, HashingEmbedder, Model, Models};
 use tests::{TestApp, data};
 
 const ROUNDS: usize = 5;
@@ -64,7 +64,9 @@ async fn measure(name: &str, embedder: Arc<dyn Embedder>) {
     let url = format!("file://{}/work", folder.path().display());
     let app = TestApp::start_with(&[("INGEST_QUEUE_URL", &url)]).await;
     let recording = Arc::new(Recording { embedder: Arc::clone(&embedder), batches: Mutex::default() });
-    let worker = ingest::State { embedder: recording.clone(), ..app.worker().await };
+    let worker = app.worker().await;
+    let current = Model { embedder: recording.clone(), ..worker.models.current.clone() };
+    let worker = ingest::State { models: Models { current, previous: None }, ..worker };
     let (mut whole, mut alone, mut passages) = (Vec::new(), Vec::new(), 0);
     for round in 0..=ROUNDS {
         let id = app.ada().upload("report.md", content(round)).await;

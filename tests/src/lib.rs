@@ -105,7 +105,7 @@ impl TestApp {
 
     /// Stops everything and starts it again over the same folder.
     pub async fn restart(self) -> Self {
-        Box::pin(self.restart_with(&[])).await
+        self.restart_with(&[]).await
     }
 
     /// The same with further variables, which win from now on.
