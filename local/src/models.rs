@@ -80,16 +80,14 @@ impl Remembered {
 
 impl Memory {
     /// What is to be known from now on, with this model.
-    fn with(self, configured: Remembered) -> Self {
+    fn with(self, configured: &Remembered) -> Self {
         let at = |edition| Remembered { edition, ..configured.clone() };
-        if self.current.is(&configured) {
+        if self.current.is(configured) {
             return Self { current: at(self.current.edition), ..self };
         }
         match self.previous {
             // Back to the model before, which has all documents still.
-            Some(previous) if previous.is(&configured) => {
-                Self { current: at(previous.edition), previous: None, ..self }
-            }
+            Some(previous) if previous.is(configured) => Self { current: at(previous.edition), previous: None, ..self },
             // The one that was to follow never had all of them.
             previous => {
                 let highest = self.highest.next();
@@ -134,7 +132,7 @@ pub(crate) async fn open(
         }
         _ => before,
     };
-    let mut memory = before.clone().with(configured);
+    let mut memory = before.clone().with(&configured);
     if let Some(previous) = &memory.previous
         && caught_up(&dynamodb, memory.current.edition).await.map_err(part)?
         && memory.current.edition == before.current.edition
@@ -273,7 +271,7 @@ mod tests {
 
     /// The editions after a start with this model: of the current and of the previous model.
     fn after(memory: Memory, name: &str) -> (Memory, (u32, Option<u32>)) {
-        let memory = memory.with(model(name, 1));
+        let memory = memory.with(&model(name, 1));
         let previous = memory.previous.as_ref().map(|previous| previous.edition.number());
         let editions = (memory.current.edition.number(), previous);
         (memory, editions)
