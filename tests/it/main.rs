@@ -46,6 +46,7 @@ mod reembedding;
 mod replacing;
 mod restart;
 mod revocation;
+mod scripted_llm;
 mod template;
 mod tokens;
 mod uploads;
