@@ -179,6 +179,8 @@ async fn large_files_are_taken_as_they_come() {
     assert_eq!(put(&answer["upload"], text.as_bytes()).await.status(), 200);
     let original = app.folder().join(format!("objects/t/acme/{}/1/original", id(&answer)));
     assert_eq!(std::fs::metadata(original).unwrap().len(), text.len() as u64);
+    let too_large = ada.upload_with("ducks.md", text.as_bytes(), &[]).await.expect(413).body;
+    assert!(too_large["detail"].as_str().unwrap().contains("announce"), "{too_large}");
     ada.delete(&format!("/documents/{}", id(&answer))).await.expect(202);
     app.stop().await;
 }
