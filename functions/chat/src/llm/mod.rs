@@ -1,5 +1,10 @@
 //! Language models: one turn at a time, as a stream of pieces.
 
+mod bedrock;
+mod models;
+mod openai;
+mod pace;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +13,8 @@ use shared::error::{Error, ModelFault};
 
 use crate::event::{Source, Usage};
 use crate::tools::Tool;
+
+pub use models::Models;
 
 /// A provider of language models.
 #[async_trait]
@@ -59,6 +66,13 @@ pub struct Call {
     pub name: String,
     /// JSON, as the model wrote it; not checked.
     pub arguments: String,
+}
+
+impl Call {
+    /// The arguments, if they are what arguments must be.
+    fn object(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
+        serde_json::from_str(&self.arguments).ok()
+    }
 }
 
 /// What came of a call.
