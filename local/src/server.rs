@@ -8,7 +8,7 @@ use axum::{Router, middleware};
 use shared::chunks::Chunks;
 use shared::clients::{Builder, ClientError, Clients};
 use shared::collections::Collections;
-use shared::config::{ConfigError, Reach, Variables};
+use shared::config::{ConfigError, LlmConfig, Reach, Variables};
 use shared::documents::Documents;
 use shared::embed::Models;
 use shared::http::{Json, boundary};
@@ -285,7 +285,7 @@ async fn api(
     let webhook_queue = builder.queue(WEBHOOK_QUEUE)?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
-    let tenants = Tenants::new(&dynamodb);
+    let (tenants, llm) = (Tenants::new(&dynamodb), Arc::new(LlmConfig::from_variables(builder.variables())?));
     let (texts, usage, queue) = (Texts::new(&blobs), Usage::new(&dynamodb), builder.queue("INGEST_QUEUE_URL")?);
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
 
@@ -315,7 +315,12 @@ async fn api(
         .merge(chat::router(chat::State {
             door: door.clone(),
             retriever,
+            documents: documents.clone(),
+            texts: texts.clone(),
+            pages: pages.clone(),
             conversations: chat::Conversations::new(&dynamodb, &pages),
+            models: chat::Models::new(&llm, builder.llm(&llm)?),
+            config: llm,
         }))
         .merge(users::router(users::State {
             door,

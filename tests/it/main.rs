@@ -8,6 +8,7 @@ mod arrivals;
 mod authorizer;
 mod cache;
 mod changes;
+mod chat_faults;
 mod collections;
 mod consistency;
 mod content;

@@ -32,6 +32,7 @@ mod clock;
 mod connections;
 mod name;
 mod openai;
+mod process;
 mod request;
 mod turn;
 
@@ -47,6 +48,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use connections::{Counted, Open};
+pub use process::LlmProcess;
 pub use request::Request;
 pub use turn::Turn;
 

@@ -189,8 +189,10 @@ async fn whole(head: &Head, turn: &Turn, tokens: (usize, usize), mut open: Open)
 
 fn refused(refusal: &Refusal) -> Response {
     let status = StatusCode::from_u16(refusal.status).expect("a status");
+    let mut body = error(&refusal.kind, &refusal.message);
+    body["error"]["param"] = json!(refusal.parameter);
     let retry = refusal.retry_after.clone().map(|value| [("retry-after", value)]);
-    let mut response = (status, Json(error(&refusal.kind, &refusal.message))).into_response();
+    let mut response = (status, Json(body)).into_response();
     if let Some([(name, value)]) = retry {
         response.headers_mut().insert(name, value.parse().expect("a header"));
     }

@@ -1,5 +1,5 @@
 use async_stream::stream;
-use aws_sdk_bedrockruntime::event_receiver::EventReceiver;
+use aws_sdk_bedrockruntime::primitives::event_stream::EventReceiver;
 use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
 use aws_sdk_bedrockruntime::types::{
     ContentBlockDelta, ContentBlockStart, ConverseStreamOutput, StopReason, TokenUsage,
