@@ -285,7 +285,7 @@ async fn api(
     let webhook_queue = builder.queue(WEBHOOK_QUEUE)?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
-    let tenants = Tenants::new(&dynamodb);
+    let (tenants, llm) = (Tenants::new(&dynamodb), Arc::new(LlmConfig::from_variables(builder.variables())?));
     let (texts, usage, queue) = (Texts::new(&blobs), Usage::new(&dynamodb), builder.queue("INGEST_QUEUE_URL")?);
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
 
@@ -319,8 +319,8 @@ async fn api(
             texts: texts.clone(),
             pages: pages.clone(),
             conversations: chat::Conversations::new(&dynamodb, &pages),
-            models: chat::Models::extractive(),
-            config: Arc::new(LlmConfig::from_variables(builder.variables())?),
+            models: chat::Models::new(&llm, builder.llm(&llm)?),
+            config: llm,
         }))
         .merge(users::router(users::State {
             door,

@@ -11,6 +11,7 @@ mod changes;
 mod chat_agent;
 mod chat_conversations;
 mod chat_extractive;
+mod chat_faults;
 mod chat_injections;
 mod collections;
 mod consistency;

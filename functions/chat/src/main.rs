@@ -17,6 +17,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
     let pages = Pages::new(&dynamodb, &builder.signer()?);
+    let config = Arc::new(LlmConfig::from_variables(builder.variables())?);
     let state = State {
         door,
         retriever: builder.retriever(&dynamodb, &redis, builder.models()?)?,
@@ -24,8 +25,8 @@ async fn main() -> Result<(), lambda_http::Error> {
         texts: Texts::new(&blobs),
         conversations: Conversations::new(&dynamodb, &pages),
         pages,
-        models: Models::extractive(),
-        config: Arc::new(LlmConfig::from_variables(builder.variables())?),
+        models: Models::new(&config, builder.llm(&config)?),
+        config,
     };
     http::run_streaming(chat::router(state)).await
 }
