@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Router, middleware};
+use shared::budgets::Budgets;
 use shared::chunks::Chunks;
 use shared::clients::{Builder, ClientError, Clients};
 use shared::collections::Collections;
-use shared::config::{ConfigError, Reach, Variables};
+use shared::config::{ConfigError, LlmConfig, Reach, Variables};
 use shared::documents::Documents;
 use shared::embed::Models;
 use shared::http::{Json, boundary};
@@ -316,6 +317,7 @@ async fn api(
             door: door.clone(),
             retriever,
             conversations: chat::Conversations::new(&dynamodb, &pages),
+            budgets: Budgets::new(&dynamodb),
         }))
         .merge(users::router(users::State {
             door,
@@ -323,7 +325,9 @@ async fn api(
             tenants: tenants.clone(),
             users: Users::new(&dynamodb),
             keys: Keys::new(&dynamodb),
+            models: Arc::new(LlmConfig::models_from_variables(builder.variables())?),
             usage,
+            budgets: Budgets::new(&dynamodb),
             webhooks: Webhooks::new(&dynamodb),
             secrets: Secrets::new(&signer),
             reach: Reach::from_variables(builder.variables())?,

@@ -5,6 +5,7 @@
 
 mod access;
 mod authorizer;
+mod budgets;
 mod cache;
 mod changes;
 mod collections;

@@ -12,6 +12,7 @@ mod tools;
 
 use axum::Router;
 use axum::routing::{delete, get, post};
+use shared::budgets::Budgets;
 use shared::door::Door;
 use shared::retrieval::Retriever;
 
@@ -26,6 +27,8 @@ pub struct State {
     pub retriever: Retriever,
     /// Keeps what was said.
     pub conversations: Conversations,
+    /// What answers may take, and what they took.
+    pub budgets: Budgets,
 }
 
 /// `/chat` and `/conversations`.

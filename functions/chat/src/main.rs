@@ -1,6 +1,7 @@
 //! The `chat` function.
 
 use chat::{Conversations, State};
+use shared::budgets::Budgets;
 use shared::clients::{Builder, Clients};
 use shared::page::Pages;
 use shared::{http, telemetry};
@@ -15,6 +16,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         door,
         retriever: builder.retriever(&dynamodb, &redis, builder.models()?)?,
         conversations: Conversations::new(&dynamodb, &Pages::new(&dynamodb, &builder.signer()?)),
+        budgets: Budgets::new(&dynamodb),
     };
     http::run_streaming(chat::router(state)).await
 }

@@ -50,7 +50,13 @@ pub(crate) fn answer(state: State, question: Question, request_id: RequestId) ->
                     yield event;
                 }
                 yield Event::Usage(said.usage);
-                state.conversations.add(&question.principal, question.conversation, &said.message(message_id)).await
+                let tokens = said.usage.input_tokens + said.usage.output_tokens;
+                let message = said.message(message_id);
+                let (stored, counted) = futures::join!(
+                    state.conversations.add(&question.principal, question.conversation, &message),
+                    state.budgets.count(&question.principal.tenant, tokens as u64, OffsetDateTime::now_utc()),
+                );
+                stored.and(counted)
             }
             Err(error) => Err(error),
         };

@@ -109,6 +109,8 @@ fn add_headers(error: &Error, response: &mut Response) {
         Error::Unavailable { retry_after, .. }
         | Error::RateLimited { retry_after, .. }
         | Error::TooManyIngestions { retry_after, .. }
+        | Error::BudgetExhausted { retry_after, .. }
+        | Error::TooManyStreams { retry_after, .. }
         | Error::IdempotencyInProgress { retry_after }
         | Error::Model { retry_after: Some(retry_after), .. } => {
             // Whole seconds, rounded up: never too early.

@@ -118,6 +118,23 @@ pub fn problem_for(error: &Error) -> Problem {
             problem.violated_policies = vec!["ingestions".into()];
             problem
         }
+        Error::BudgetExhausted { budget, .. } => {
+            let detail = format!(
+                "The tenant has no tokens left for today: the budget daily_tokens is {budget}. It begins anew at midnight \
+                 UTC."
+            );
+            let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "budget_exhausted", detail);
+            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
+            problem.violated_policies = vec!["daily_tokens".into()];
+            problem
+        }
+        Error::TooManyStreams { policy, limit, .. } => {
+            let detail = format!("As many answers are being made as may be at a time: the limit {policy} is {limit}.");
+            let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", detail);
+            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
+            problem.violated_policies = vec![(*policy).into()];
+            problem
+        }
         Error::Model { fault, .. } => {
             let (status, code, detail) = match fault {
                 ModelFault::Unavailable => (
