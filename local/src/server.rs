@@ -316,8 +316,13 @@ async fn api(
         .merge(chat::router(chat::State {
             door: door.clone(),
             retriever,
+            documents: documents.clone(),
+            texts: texts.clone(),
+            pages: pages.clone(),
             conversations: chat::Conversations::new(&dynamodb, &pages),
             budgets: Budgets::new(&dynamodb),
+            models: chat::Models::extractive(),
+            config: Arc::new(LlmConfig::from_variables(builder.variables())?),
         }))
         .merge(users::router(users::State {
             door,

@@ -2,11 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use shared::retrieval::{Passage, content_words};
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use serde_json::json;
+use shared::embed::estimated_tokens;
+use shared::error::ModelFault;
+use shared::retrieval::content_words;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// The name of this answerer where a model's would stand.
-pub(crate) const MODEL: &str = "extractive";
+use super::{Call, Ending, Llm, LlmError, Piece, Prompt, PromptMessage, Turn};
+use crate::event::{Source, Usage};
+
+/// What an answer says when the documents say nothing.
+const NOTHING_FOUND: &str = "The documents say nothing about this.";
 
 /// The most sentences of an answer.
 const MAX_SENTENCES: usize = 3;
@@ -15,11 +23,69 @@ const WORTH_SAYING: f32 = 0.75;
 /// Longer ones are tables and formulas that lost their shape.
 const MAX_SENTENCE: usize = 600;
 
+/// Answers with the documents' own sentences.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extractive;
+
+#[async_trait]
+impl Llm for Extractive {
+    /// Searches for the question as it stands, then quotes what was found.
+    async fn turn(&self, prompt: Prompt) -> Result<Turn, LlmError> {
+        let asked = prompt.messages.iter().rev().find_map(|message| match message {
+            PromptMessage::User(text) => Some(text.as_str()),
+            _ => None,
+        });
+        let question = asked.unwrap_or_default();
+        let mut pieces = Vec::new();
+        match prompt.messages.last() {
+            Some(PromptMessage::Results(outcomes)) => {
+                let sources: Vec<&Source> = outcomes.iter().flat_map(|outcome| &outcome.sources).collect();
+                if sources.is_empty() && outcomes.iter().any(|outcome| outcome.failed) {
+                    return Err(LlmError::new(
+                        ModelFault::Unavailable,
+                        "there was nothing to quote: the search failed",
+                    ));
+                }
+                let texts: Vec<String> = say(question, &sources);
+                let read: usize = sources.iter().map(|source| estimated_tokens(&source.text)).sum();
+                let written = texts.iter().map(|text| estimated_tokens(text)).sum();
+                pieces.extend(texts.into_iter().map(Piece::Text));
+                pieces.push(Piece::Usage(Usage {
+                    input_tokens: estimated_tokens(question) + read,
+                    output_tokens: written,
+                }));
+                pieces.push(Piece::End(Ending::Stop));
+            }
+            _ => {
+                let arguments = json!({ "query": question }).to_string();
+                pieces.push(Piece::Call(Call { id: "call_1".to_owned(), name: "search".to_owned(), arguments }));
+                // Nothing was read or written yet.
+                pieces.push(Piece::Usage(Usage::default()));
+                pieces.push(Piece::End(Ending::Calls));
+            }
+        }
+        Ok(stream::iter(pieces.into_iter().map(Ok)).boxed())
+    }
+}
+
+/// The sentences of an answer, each with its marker.
+fn say(question: &str, sources: &[&Source]) -> Vec<String> {
+    let sentences = answer(question, sources);
+    if sentences.is_empty() {
+        return vec![NOTHING_FOUND.to_owned()];
+    }
+    let marked = |(place, sentence): (usize, &Sentence)| {
+        let gap = if place == 0 { "" } else { " " };
+        format!("{gap}{} [{}]", sentence.text, sources[sentence.passage].n)
+    };
+    sentences.iter().enumerate().map(marked).collect()
+}
+
 /// A sentence and the passage it stands in, by its place among the passages.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Sentence {
-    pub(crate) passage: usize,
-    pub(crate) text: String,
+struct Sentence {
+    passage: usize,
+    text: String,
 }
 
 struct Candidate {
@@ -28,7 +94,7 @@ struct Candidate {
 }
 
 /// The sentences that answer the question best, best first; none if no sentence has anything to do with it.
-pub(crate) fn answer(question: &str, passages: &[Passage]) -> Vec<Sentence> {
+fn answer(question: &str, passages: &[&Source]) -> Vec<Sentence> {
     let asked: HashSet<String> = content_words(question).into_iter().collect();
     let candidates = candidates(passages);
     let weights = weights(&asked, &candidates);
@@ -37,7 +103,8 @@ pub(crate) fn answer(question: &str, passages: &[Passage]) -> Vec<Sentence> {
         .map(|candidate| {
             let said: f32 = candidate.words.iter().filter_map(|word| weights.get(word.as_str())).sum();
             // Of sentences that say the same, the one from the better passage.
-            (said * (0.7 + 0.3 * passages[candidate.sentence.passage].score), candidate)
+            let place = candidate.sentence.passage as f32 / passages.len() as f32;
+            (said * (1.0 - 0.3 * place), candidate)
         })
         .filter(|(score, _)| *score > 0.0)
         .collect();
@@ -51,7 +118,7 @@ pub(crate) fn answer(question: &str, passages: &[Passage]) -> Vec<Sentence> {
         .collect()
 }
 
-fn candidates(passages: &[Passage]) -> Vec<Candidate> {
+fn candidates(passages: &[&Source]) -> Vec<Candidate> {
     let mut seen = HashSet::new();
     let mut candidates = Vec::new();
     for (passage, found) in passages.iter().enumerate() {
@@ -101,29 +168,32 @@ fn weights<'a>(asked: &'a HashSet<String>, candidates: &[Candidate]) -> HashMap<
 #[cfg(test)]
 mod tests {
     use shared::retrieval::Span;
-    use shared::tenancy::{CollectionId, DocumentId};
+    use shared::tenancy::DocumentId;
 
     use super::*;
 
-    fn passage(text: &str, score: f32) -> Passage {
-        Passage {
+    fn source(text: &str) -> Source {
+        Source {
+            n: 1,
             chunk_id: String::new(),
             document_id: DocumentId::new(),
             filename: "ducks.md".to_owned(),
-            collection: CollectionId::default_collection(),
             page: None,
-            heading: None,
             span: Span { start: 0, end: 0 },
             text: text.to_owned(),
-            score,
         }
+    }
+
+    fn answer(question: &str, texts: &[&str]) -> Vec<Sentence> {
+        let sources: Vec<Source> = texts.iter().map(|text| source(text)).collect();
+        super::answer(question, &sources.iter().collect::<Vec<_>>())
     }
 
     #[test]
     fn the_sentence_that_answers_is_quoted_whole() {
         let passages = [
-            passage("Ducks are birds. They eat mostly aquatic plants and small fish. They swim well.", 0.9),
-            passage("IBM was founded in 1911. Its headquarters are in Armonk.", 0.4),
+            "Ducks are birds. They eat mostly aquatic plants and small fish. They swim well.",
+            "IBM was founded in 1911. Its headquarters are in Armonk.",
         ];
         let answer = answer("When was IBM founded?", &passages);
         assert_eq!(answer, [Sentence { passage: 1, text: "IBM was founded in 1911.".to_owned() }]);
@@ -132,13 +202,13 @@ mod tests {
     #[test]
     fn reference_marks_of_a_source_are_not_taken_for_ours() {
         assert_eq!(without_references("It was so.[12] Then[3][4] [a] [b"), "It was so. Then [a] [b");
-        let passages = [passage("IBM built computers in 1952.[7] They were large.", 0.9)];
+        let passages = ["IBM built computers in 1952.[7] They were large."];
         assert_eq!(answer("When did IBM build computers?", &passages)[0].text, "IBM built computers in 1952.");
     }
 
     #[test]
     fn a_question_the_passages_do_not_speak_of_has_no_answer() {
-        let passages = [passage("Ducks are birds. They swim well.", 0.9)];
+        let passages = ["Ducks are birds. They swim well."];
         assert!(answer("What is the capital of Mongolia?", &passages).is_empty());
         assert!(answer("When was it?", &passages).is_empty());
         assert!(answer("Why?", &[]).is_empty());
