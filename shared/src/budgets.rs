@@ -161,6 +161,11 @@ impl Reservation {
         Ok(covered)
     }
 
+    /// What is reserved.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
     /// Puts what the answer took in the place of what was reserved. Done again, it changes nothing.
     pub async fn settle(&mut self, used: u64) -> Result<(), Error> {
         loop {
