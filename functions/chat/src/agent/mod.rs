@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::event::{Event, FinishReason, Usage};
 use crate::llm::{LlmError, Models, Piece, Prompt, PromptMessage};
+use crate::run::Account;
 use crate::tools::{Sources, TOOLS, Toolbox};
 use calls::Asked;
 use speech::Speech;
@@ -40,6 +41,8 @@ pub(crate) struct Agent {
     /// What may be cited of earlier answers.
     pub(crate) sources: Sources,
     pub(crate) bounds: Bounds,
+    /// What it may take of the tenant's budget.
+    pub(crate) account: Account,
     /// Becomes true when the user stops the answer.
     pub(crate) stop: watch::Receiver<bool>,
     /// For the log.
@@ -59,8 +62,8 @@ pub(crate) enum Made {
 impl Agent {
     /// Makes the answer, while the stream is polled.
     pub(crate) fn answer(self) -> impl Stream<Item = Made> {
-        let Self { models, model, toolbox, fence, system, mut messages, mut sources, mut bounds, mut stop, request_id } =
-            self;
+        let Self { models, model, toolbox, fence, system, mut messages, mut sources, .. } = self;
+        let (mut bounds, account, mut stop, request_id) = (self.bounds, self.account, self.stop, self.request_id);
         stream! {
             let (mut speech, mut asked, mut used) = (Speech::default(), Asked::default(), Usage::default());
             let end = loop {
@@ -69,6 +72,12 @@ impl Agent {
                     Ok(allowance) => allowance,
                     Err(reason) => break Ok(reason),
                 };
+                let before = (used.input_tokens + used.output_tokens) as u64;
+                match account.cover(before + read + u64::from(allowance.max_tokens)).await {
+                    Ok(true) => {}
+                    Ok(false) => break Ok(FinishReason::Budget),
+                    Err(error) => break Err(error),
+                }
                 let prompt = Prompt {
                     model: model.clone(),
                     system: if allowance.last { format!("{system}{}", prompt::LAST_TURN) } else { system.clone() },
