@@ -8,6 +8,7 @@ mod arrivals;
 mod authorizer;
 mod cache;
 mod changes;
+mod chat_clients;
 mod collections;
 mod consistency;
 mod content;

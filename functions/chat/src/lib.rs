@@ -11,8 +11,9 @@ mod tools;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::routing::{delete, get, patch, post};
+use axum::{Router, middleware};
+use shared::clients::ContentUrls;
 use shared::config::LlmConfig;
 use shared::documents::Documents;
 use shared::door::Door;
@@ -22,7 +23,7 @@ use shared::texts::Texts;
 
 pub use conversations::Conversations;
 pub use llm::Models;
-use routes::{conversations as history, native};
+use routes::{ai_sdk, conversations as history, native, openai};
 
 /// What the routes need.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub struct State {
     pub documents: Documents,
     /// The texts of those.
     pub texts: Texts,
+    /// Addresses of their originals, for clients that cannot show a token.
+    pub content_urls: ContentUrls,
     /// Lists of them.
     pub pages: Pages,
     /// Keeps what was said.
@@ -45,31 +48,44 @@ pub struct State {
     pub config: Arc<LlmConfig>,
 }
 
-/// `/chat` and `/conversations`.
+/// `/chat`, `/conversations` and `/openai`.
 pub fn router(state: State) -> Router {
     let counts = || state.door.counts();
+    let in_openais_words = middleware::map_response(openai::in_its_words);
     Router::new()
         .route("/chat", post(native::chat).route_layer(state.door.spends(1)))
+        .route("/chat/ai-sdk", post(ai_sdk::chat).route_layer(state.door.spends(1)))
         .route("/conversations", get(history::list).route_layer(counts()))
         .route("/conversations/{id}", get(history::read).route_layer(counts()))
         .route("/conversations/{id}", patch(history::change).route_layer(counts()))
         .route("/conversations/{id}", delete(history::delete).route_layer(counts()))
         .route("/conversations/{id}/regenerate", post(native::regenerate).route_layer(state.door.spends(1)))
         .route("/conversations/{id}/edit", post(native::edit).route_layer(state.door.spends(1)))
+        .route("/openai/v1/models", get(openai::list).route_layer(counts()).route_layer(in_openais_words.clone()))
+        .route(
+            "/openai/v1/chat/completions",
+            post(openai::complete).route_layer(state.door.spends(1)).route_layer(in_openais_words),
+        )
         .with_state(state)
 }
 
 /// What the routes are described as.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(
-    native::chat,
-    native::regenerate,
-    native::edit,
-    history::list,
-    history::read,
-    history::change,
-    history::delete,
-))]
+#[openapi(
+    paths(
+        ai_sdk::chat,
+        native::chat,
+        native::regenerate,
+        native::edit,
+        history::list,
+        history::read,
+        history::change,
+        history::delete,
+        openai::complete,
+        openai::list,
+    ),
+    components(schemas(openai::Refusal))
+)]
 struct Described;
 
 /// The description of the routes.

@@ -16,12 +16,14 @@ async fn main() -> Result<(), lambda_http::Error> {
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
-    let pages = Pages::new(&dynamodb, &builder.signer()?);
+    let signer = builder.signer()?;
+    let pages = Pages::new(&dynamodb, &signer);
     let state = State {
         door,
         retriever: builder.retriever(&dynamodb, &redis, builder.models()?)?,
         documents: Documents::new(&dynamodb),
         texts: Texts::new(&blobs),
+        content_urls: builder.content_urls(&blobs, &signer)?,
         conversations: Conversations::new(&dynamodb, &pages),
         pages,
         models: Models::extractive(),

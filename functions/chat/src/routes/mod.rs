@@ -1,4 +1,6 @@
 //! What a client can ask for.
 
+pub(crate) mod ai_sdk;
 pub(crate) mod conversations;
 pub(crate) mod native;
+pub(crate) mod openai;

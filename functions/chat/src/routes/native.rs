@@ -1,13 +1,7 @@
-use std::convert::Infallible;
-use std::time::Duration;
-
 use axum::extract::State as Extract;
-use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{StreamExt, future};
-use http::header::CACHE_CONTROL;
-use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use shared::error::Error;
 use shared::http::{Json, PathId};
@@ -15,12 +9,10 @@ use shared::tenancy::{CollectionId, ConversationId, MessageId};
 use utoipa::ToSchema;
 
 use crate::State;
+use crate::dialect;
 use crate::dialect::native::{self, Sent};
 use crate::event::{Citation, Event, FinishReason, Source, Usage};
 use crate::run::{self, Ask, Caller, Question, Started};
-
-/// The longest silence on a stream: proxies close quiet connections.
-const PING: Duration = Duration::from_secs(10);
 
 /// A question.
 #[derive(Deserialize, ToSchema)]
@@ -155,17 +147,7 @@ async fn answer(started: Started, stream: bool) -> Result<Response, Error> {
 }
 
 fn streamed(events: BoxStream<'static, (u64, Event)>) -> Response {
-    let events = events.filter_map(|(number, event)| {
-        let encoded = native::encode(&event, number);
-        let encoded = encoded.inspect_err(|error| tracing::error!(%error, "an event was not sent"));
-        future::ready(encoded.ok().map(Ok::<_, Infallible>))
-    });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping")).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Without this a proxy such as nginx collects the stream before it passes it on.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response
+    dialect::stream(events.map(|(number, event)| native::encode(&event, number)))
 }
 
 /// An answer with what it is made of.
