@@ -6,6 +6,7 @@
 mod access;
 mod arrivals;
 mod authorizer;
+mod budgets;
 mod cache;
 mod changes;
 mod chat_clients;

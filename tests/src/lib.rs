@@ -55,12 +55,15 @@ pub use sse::{Event, events};
 pub use user::{Answer, User};
 
 /// Vectors without weights, and limits that no test reaches unless it means to.
-const DEFAULTS: [(&str, &str); 5] = [
+const DEFAULTS: [(&str, &str); 8] = [
     ("EMBEDDER", "hashing"),
     ("EMBEDDING_DIMENSIONS", "384"),
     ("LIMIT_USER_PER_MINUTE", "1000000"),
     ("LIMIT_TENANT_PER_HOUR", "10000000"),
     ("LIMIT_IP_PER_MINUTE", "1000000"),
+    ("LIMIT_DAILY_TOKENS", "1000000000"),
+    ("LIMIT_USER_STREAMS", "1000"),
+    ("LIMIT_TENANT_STREAMS", "1000"),
 ];
 
 /// A local installation.

@@ -12,6 +12,6 @@ pub(crate) use boundary::{PROBLEM_JSON, document};
 pub use boundary::{RequestId, boundary};
 pub use client_ip::ClientIp;
 pub use extract::{Json, LongJson, MAX_JSON, MAX_LONG_JSON, PathId, Query, object};
-pub use lambda::{on_lambda, run, run_streaming};
+pub use lambda::{Deadline, on_lambda, run, run_streaming};
 pub use problem::{Problem, ProblemFormat, problem_for};
 pub(crate) use vouched::Vouched;

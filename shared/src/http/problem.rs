@@ -119,29 +119,27 @@ pub fn problem_for(error: &Error) -> Problem {
             format!("The content type must be {expected}."),
         ),
         Error::RateLimited { violated, .. } => {
-            let mut problem = Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate_limited",
-                format!("The limit of requests is reached: {}.", violated.join(", ")),
-            );
-            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
-            problem.violated_policies = violated.iter().map(|policy| (*policy).into()).collect();
-            problem
+            let detail = format!("The limit of requests is reached: {}.", violated.join(", "));
+            limited(StatusCode::TOO_MANY_REQUESTS, "rate_limited", violated, detail)
         }
         Error::QuotaExceeded { quota, limit } => {
             let detail = format!("The tenant stores as much as it may: the quota {quota} is {limit}.");
-            let mut problem = Problem::new(StatusCode::FORBIDDEN, "quota_exceeded", detail);
-            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
-            problem.violated_policies = vec![(*quota).into()];
-            problem
+            limited(StatusCode::FORBIDDEN, "quota_exceeded", &[*quota], detail)
         }
         Error::TooManyIngestions { limit, .. } => {
             let detail =
                 format!("The tenant may have {limit} documents in work at a time; try again when some are done.");
-            let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
-            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
-            problem.violated_policies = vec!["ingestions".into()];
-            problem
+            limited(StatusCode::TOO_MANY_REQUESTS, "rate_limited", &["ingestions"], detail)
+        }
+        Error::BudgetExhausted { budget, .. } => {
+            let detail = format!(
+                "The tenant has no tokens left for today: the budget daily_tokens is {budget}. The day ends at midnight UTC."
+            );
+            limited(StatusCode::TOO_MANY_REQUESTS, "budget_exhausted", &["daily_tokens"], detail)
+        }
+        Error::TooManyStreams { policy, limit, .. } => {
+            let detail = format!("As many answers are being made as may be at a time: the limit {policy} is {limit}.");
+            limited(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", &[*policy], detail)
         }
         Error::Model { fault, .. } => {
             let (status, code, detail) = match fault {
@@ -180,6 +178,14 @@ pub fn problem_for(error: &Error) -> Problem {
         }
         Error::Internal(_) => internal(),
     }
+}
+
+/// The problem of limits that are reached.
+fn limited(status: StatusCode, code: &'static str, violated: &[&'static str], detail: String) -> Problem {
+    let mut problem = Problem::new(status, code, detail);
+    problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
+    problem.violated_policies = violated.iter().map(|policy| (*policy).into()).collect();
+    problem
 }
 
 /// The problem of a status that the router itself answered with: no such route, no such method.

@@ -1,6 +1,7 @@
 //! How far one answer may go.
 
 use shared::config::{LlmConfig, Price};
+use shared::tenants::ChatSettings;
 use tokio::time::Instant;
 
 use crate::event::{FinishReason, Usage};
@@ -39,15 +40,22 @@ pub(crate) struct Allowance {
 }
 
 impl Bounds {
-    /// Those of an answer that begins `now`; it ends before `deadline`, if one is known.
-    pub(crate) fn new(config: &LlmConfig, model: &str, now: Instant, deadline: Option<Instant>) -> Self {
+    /// Those of an answer that begins `now`, as the tenant has them or else the deployment; it ends before `deadline`, if one is
+    /// known.
+    pub(crate) fn new(
+        config: &LlmConfig,
+        tenant: &ChatSettings,
+        model: &str,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Self {
         let own = now + config.time;
         let until = deadline.map_or(own, |deadline| deadline.min(own));
         Self {
             steps: config.max_steps,
-            output_tokens: config.max_output_tokens,
-            tokens: config.max_tokens.into(),
-            dollars: f64::from(config.max_cents) / 100.0,
+            output_tokens: tenant.max_output_tokens.unwrap_or(config.max_output_tokens),
+            tokens: tenant.max_tokens.unwrap_or(config.max_tokens).into(),
+            dollars: f64::from(tenant.max_cents.unwrap_or(config.max_cents)) / 100.0,
             price: config.prices.get(model).copied(),
             until,
             hurry: until - until.saturating_duration_since(now) / LAST_SHARE,
@@ -120,7 +128,7 @@ mod tests {
 
     fn bounds(pairs: &[(&str, &str)]) -> Bounds {
         let config = LlmConfig::from_variables(&Variables::from_pairs(pairs.iter().copied())).unwrap();
-        Bounds::new(&config, "extractive", Instant::now(), None)
+        Bounds::new(&config, &ChatSettings::default(), "extractive", Instant::now(), None)
     }
 
     fn turns(mut bounds: Bounds, usage: Usage) -> (Vec<Allowance>, FinishReason) {
@@ -169,13 +177,15 @@ mod tests {
     fn time_ends_and_the_function_may_end_earlier() {
         let config = LlmConfig::from_variables(&Variables::default()).unwrap();
         let now = Instant::now();
-        let bounds = Bounds::new(&config, "extractive", now, Some(now + Duration::from_secs(50)));
+        let bounds =
+            Bounds::new(&config, &ChatSettings::default(), "extractive", now, Some(now + Duration::from_secs(50)));
         for (seconds, last) in [(0, false), (39, false), (41, true), (49, true)] {
             let turn = bounds.next(10, now + Duration::from_secs(seconds)).unwrap();
             assert_eq!(turn.last, last, "{seconds}");
         }
         assert_eq!(bounds.next(10, now + Duration::from_secs(50)), Err(FinishReason::Length));
-        let later = Bounds::new(&config, "extractive", now, Some(now + Duration::from_secs(900)));
+        let later =
+            Bounds::new(&config, &ChatSettings::default(), "extractive", now, Some(now + Duration::from_secs(900)));
         assert_eq!(later.until, now + config.time);
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::event::{Event, FinishReason, Usage};
 use crate::llm::{Call, Ending, LlmError, Models, Outcome, Piece, Prompt, PromptMessage};
+use crate::run::Account;
 use crate::tools::{Failure, Findings, Sources, TOOLS, Toolbox};
 use citations::{Markers, Resolved};
 use turn::{Interrupted, Said};
@@ -56,6 +57,8 @@ pub(crate) struct Agent {
     /// What may be cited of earlier answers.
     pub(crate) sources: Sources,
     pub(crate) bounds: Bounds,
+    /// What it may take of the tenant's budget.
+    pub(crate) account: Account,
     /// Becomes true when the user stops the answer.
     pub(crate) stop: watch::Receiver<bool>,
     /// For the log.
@@ -75,8 +78,8 @@ pub(crate) enum Made {
 impl Agent {
     /// Makes the answer, while the stream is polled.
     pub(crate) fn answer(self) -> impl Stream<Item = Made> {
-        let Self { models, model, toolbox, fence, system, mut messages, mut sources, mut bounds, mut stop, request_id } =
-            self;
+        let Self { models, model, toolbox, fence, system, mut messages, mut sources, .. } = self;
+        let (mut bounds, account, mut stop, request_id) = (self.bounds, self.account, self.stop, self.request_id);
         stream! {
             let (mut markers, mut used) = (Markers::default(), Usage::default());
             let (mut answer, mut asked, mut found) = (0, 0, 0);
@@ -86,6 +89,12 @@ impl Agent {
                     Ok(allowance) => allowance,
                     Err(reason) => break Ok(reason),
                 };
+                let before = (used.input_tokens + used.output_tokens) as u64;
+                match account.cover(before + read + u64::from(allowance.max_tokens)).await {
+                    Ok(true) => {}
+                    Ok(false) => break Ok(FinishReason::Budget),
+                    Err(error) => break Err(error),
+                }
                 let prompt = Prompt {
                     model: model.clone(),
                     system: if allowance.last { format!("{system}{}", prompt::LAST_TURN) } else { system.clone() },

@@ -8,8 +8,8 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 
-/// The longest silence on a stream: proxies close quiet connections.
-const PING: Duration = Duration::from_secs(10);
+/// The longest silence on a stream, less than the ten seconds that clients are promised: proxies close quiet connections.
+const PING: Duration = Duration::from_secs(8);
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The frames as a response, with a comment wherever they are silent for long.

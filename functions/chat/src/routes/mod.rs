@@ -4,3 +4,4 @@ pub(crate) mod ai_sdk;
 pub(crate) mod conversations;
 pub(crate) mod native;
 pub(crate) mod openai;
+pub(crate) mod resume;

@@ -2,6 +2,7 @@ use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use shared::error::Error;
 use shared::http::{Json, PathId};
@@ -9,10 +10,12 @@ use shared::tenancy::{CollectionId, ConversationId, MessageId};
 use utoipa::ToSchema;
 
 use crate::State;
-use crate::dialect;
-use crate::dialect::native::{self, Sent};
+use crate::dialect::native::Sent;
+use crate::dialect::{self, native};
 use crate::event::{Citation, Event, FinishReason, Source, Usage};
 use crate::run::{self, Ask, Caller, Question, Started};
+
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// A question.
 #[derive(Deserialize, ToSchema)]
@@ -54,8 +57,10 @@ fn default_stream() -> bool {
 pub(crate) async fn chat(
     Extract(state): Extract<State>,
     caller: Caller,
+    headers: HeaderMap,
     Json(request): Json<Request>,
 ) -> Result<Response, Error> {
+    refuse_key(&headers, request.stream)?;
     let Request { message, conversation_id, collections, stream } = request;
     let question = Question::New { conversation: conversation_id, text: message };
     answer(run::begin(&state, caller, Ask { question, collections }).await?, stream).await
@@ -94,8 +99,10 @@ pub(crate) async fn regenerate(
     Extract(state): Extract<State>,
     caller: Caller,
     PathId(conversation): PathId<ConversationId>,
+    headers: HeaderMap,
     Json(request): Json<Regenerate>,
 ) -> Result<Response, Error> {
+    refuse_key(&headers, request.stream)?;
     let Regenerate { message_id, collections, stream } = request;
     let question = Question::Regenerate { conversation, answer: message_id };
     answer(run::begin(&state, caller, Ask { question, collections }).await?, stream).await
@@ -135,8 +142,10 @@ pub(crate) async fn edit(
     Extract(state): Extract<State>,
     caller: Caller,
     PathId(conversation): PathId<ConversationId>,
+    headers: HeaderMap,
     Json(request): Json<Edit>,
 ) -> Result<Response, Error> {
+    refuse_key(&headers, request.stream)?;
     let Edit { message, collections, stream } = request;
     let question = Question::Edit { conversation, text: message };
     answer(run::begin(&state, caller, Ask { question, collections }).await?, stream).await
@@ -146,8 +155,18 @@ async fn answer(started: Started, stream: bool) -> Result<Response, Error> {
     if stream { Ok(streamed(started.events)) } else { collect(started).await }
 }
 
-fn streamed(events: BoxStream<'static, (u64, Event)>) -> Response {
+/// The events in a stream.
+pub(crate) fn streamed(events: BoxStream<'static, (u64, Event)>) -> Response {
     dialect::stream(events.map(|(number, event)| native::encode(&event, number)))
+}
+
+/// Refuses an `Idempotency-Key` for what cannot be given again: the answers of streams are not kept with their keys.
+fn refuse_key(headers: &HeaderMap, stream: bool) -> Result<(), Error> {
+    if stream && headers.contains_key(IDEMPOTENCY_KEY) {
+        let rule = "is for answers with `stream: false`; a stream that broke is resumed at /chat/{message_id}/stream";
+        return Err(Error::field(IDEMPOTENCY_KEY, rule));
+    }
+    Ok(())
 }
 
 /// An answer with what it is made of.
