@@ -10,6 +10,7 @@ mod budgets;
 mod cache;
 mod changes;
 mod chat_clients;
+mod chat_dialects;
 mod collections;
 mod consistency;
 mod content;

@@ -7,8 +7,8 @@ use tests::Event;
 
 /// An answer as Ragline's own stream tells it, in the form that `tests/clients/ai.mjs` prints.
 pub(super) fn in_events(events: &[Event]) -> Value {
-    let of = |name: &str| events.iter().filter(move |event| event.name == name).map(|event| &event.data);
-    let first = |name: &str| of(name).next().cloned().unwrap_or_default();
+    let of = |name: &'static str| events.iter().filter(move |event| event.name == name).map(|event| &event.data);
+    let first = |name: &'static str| of(name).next().cloned().unwrap_or_default();
     let mut numbers = BTreeSet::new();
     let found = of("tool_result").flat_map(|data| data["sources"].as_array().unwrap());
     let sources: Vec<_> = found.filter(|source| numbers.insert(source["n"].as_u64())).map(place).collect();

@@ -9,8 +9,7 @@ use shared::tables::{self, Key, text};
 use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal, TenantId};
 use time::OffsetDateTime;
 
-use super::chats::Known;
-use super::{Author, ChatId, Conversation, Conversations, Message, Place, TITLE};
+use super::{Author, ChatId, Conversation, Conversations, Known, Message, Place, TITLE};
 use crate::tools::MOST_SOURCES;
 
 /// Messages before a question that are looked at.
@@ -133,11 +132,13 @@ impl Conversations {
             if question.is_none() {
                 return Err(Error::Conflict("The conversation has no question yet."));
             }
-            if matches!(change, Change::Chat(_, Place::After(before), _) if before != last_answer(&earlier)) {
-                return Err(MOVED_ON);
+            if let Change::Chat(_, Place::After(before), _) = change {
+                if before != last_answer(&earlier) {
+                    return Err(MOVED_ON);
+                }
+                // The same words are the same question.
+                asked = asked.filter(|asked| question.as_ref().is_none_or(|question| question.content != *asked));
             }
-            // The same words are the same question.
-            asked = asked.filter(|asked| question.as_ref().is_none_or(|question| question.content != *asked));
             removed.extend(answer);
         }
         let mut puts = Vec::new();

@@ -14,7 +14,7 @@ use shared::tenancy::{ConversationId, Principal, TenantId};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-pub(crate) use chats::{ChatId, Place};
+pub(crate) use chats::{ChatId, Known, Place};
 pub(crate) use entry::{Change, Entered};
 pub(crate) use message::{Author, Message};
 
