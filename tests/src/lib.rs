@@ -9,6 +9,7 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+mod answering;
 mod clients;
 mod cluster;
 pub mod data;
@@ -26,6 +27,7 @@ mod redis;
 pub mod routes;
 mod signing_key;
 mod sse;
+mod streamed;
 mod user;
 
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
@@ -41,6 +43,7 @@ use shared::texts::Texts;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
+pub use answering::Answering;
 pub use clients::Client;
 pub use cluster::RedisCluster;
 pub use embeddings::Embeddings;
@@ -52,6 +55,7 @@ pub use receiver::{Heard, Receiver};
 pub use redis::RedisProcess;
 pub use signing_key::SigningKey;
 pub use sse::{Event, events};
+pub use streamed::{Streamed, markers};
 pub use user::{Answer, User};
 
 /// Vectors without weights, and limits that no test reaches unless it means to.

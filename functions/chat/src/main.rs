@@ -19,6 +19,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
     let signer = builder.signer()?;
     let pages = Pages::new(&dynamodb, &signer);
+    let config = Arc::new(LlmConfig::from_variables(builder.variables())?);
     let state = State {
         door,
         retriever: builder.retriever(&dynamodb, &redis, builder.models()?)?,
@@ -35,8 +36,8 @@ async fn main() -> Result<(), lambda_http::Error> {
             DoorConfig::from_variables(builder.variables())?.fallback_share_spending,
         ),
         idempotency: builder.idempotency(&dynamodb, &signer)?,
-        models: Models::extractive(),
-        config: Arc::new(LlmConfig::from_variables(builder.variables())?),
+        models: Models::new(&config, builder.llm(&config)?),
+        config,
     };
     http::run_streaming(chat::router(state)).await
 }
