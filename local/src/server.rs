@@ -325,6 +325,7 @@ async fn api(
             retriever,
             documents: documents.clone(),
             texts: texts.clone(),
+            content_urls: builder.content_urls(&blobs, &signer)?,
             pages: pages.clone(),
             conversations: chat::Conversations::new(&dynamodb, &pages),
             budgets: Budgets::new(&dynamodb),

@@ -138,6 +138,11 @@ impl Key {
         Self { pk: conversations_partition(tenant, subject), sk: format!("{CONVERSATION}{id}") }
     }
 
+    /// Which conversation a chat of an application is, by a hash of the id that it has there.
+    pub fn chat(tenant: &TenantId, subject: Subject<'_>, hash: &str) -> Self {
+        Self { pk: conversations_partition(tenant, subject), sk: format!("{CHAT}{hash}") }
+    }
+
     /// A message of a conversation.
     pub fn message(tenant: &TenantId, conversation: ConversationId, id: MessageId) -> Self {
         Self { pk: conversation_partition(tenant, conversation), sk: format!("{MESSAGE}{id}") }
@@ -226,6 +231,8 @@ pub const WEBHOOK: &str = "WEBHOOK#";
 pub const EVENT: &str = "EVENT#";
 /// What the sort keys of conversations begin with.
 pub const CONVERSATION: &str = "CONV#";
+/// What the sort keys of chats begin with.
+pub const CHAT: &str = "CHAT#";
 /// What the sort keys of messages begin with.
 pub const MESSAGE: &str = "MSG#";
 

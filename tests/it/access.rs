@@ -67,7 +67,12 @@ const fn ask(
 }
 
 const NEW_NAME: Body = Json(r#"{"name": "Another"}"#);
-const TRIES: [Try; 44] = [
+const UI_CHAT: Body = Json(
+    r#"{"id": "chat 1", "messages": [{"role": "user", "parts": [{"type": "text", "text": "What is the secret?"}]}]}"#,
+);
+const COMPLETION: Body =
+    Json(r#"{"model": "ragline", "messages": [{"role": "user", "content": "What is the secret?"}]}"#);
+const TRIES: [Try; 48] = [
     ask("GET", "/health", None, Nothing, (200, 200)),
     ask("GET", "/health/ready", None, Nothing, (200, 200)),
     ask("GET", "/openapi.json", None, Nothing, (200, 200)),
@@ -88,6 +93,11 @@ const TRIES: [Try; 44] = [
     ask("POST", "/chat", None, Json(r#"{"message": "What is the secret?", "stream": false}"#), (200, 200)),
     ask("GET", "/chat/{id}/stream", Some(Answer), Nothing, (200, 404)),
     ask("POST", "/chat/{id}/stop", Some(Answer), Nothing, (202, 404)),
+    ask("POST", "/chat/ai-sdk", None, UI_CHAT, (200, 200)),
+    // Nothing is being made there, for the caller too.
+    ask("GET", "/chat/ai-sdk/{id}/stream", Some(Conversation), Nothing, (204, 204)),
+    ask("POST", "/openai/v1/chat/completions", None, COMPLETION, (200, 200)),
+    ask("GET", "/openai/v1/models", None, Nothing, (200, 200)),
     ask("GET", "/conversations", None, Nothing, (200, 200)),
     ask("GET", "/conversations/{id}", Some(Conversation), Nothing, (200, 404)),
     ask("PATCH", "/conversations/{id}", Some(Conversation), Json(r#"{"title": "Another"}"#), (200, 404)),

@@ -10,6 +10,7 @@
 )]
 
 mod answering;
+mod clients;
 mod cluster;
 pub mod data;
 pub mod description;
@@ -43,6 +44,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 pub use answering::Answering;
+pub use clients::Client;
 pub use cluster::RedisCluster;
 pub use embeddings::Embeddings;
 pub use instance::Instance;

@@ -26,6 +26,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         budgets: Budgets::new(&dynamodb),
         documents: Documents::new(&dynamodb),
         texts: Texts::new(&blobs),
+        content_urls: builder.content_urls(&blobs, &signer)?,
         conversations: Conversations::new(&dynamodb, &pages),
         pages,
         // Lambda freezes it when it has answered.

@@ -40,6 +40,11 @@ pub struct Problem {
     pub violated_policies: Vec<Cow<'static, str>>,
 }
 
+/// An extension of a response whose problem, if it is one, is written as the clients of the route read it: as JSON of another
+/// shape than that of a problem document.
+#[derive(Debug, Clone, Copy)]
+pub struct ProblemFormat(pub fn(&Problem) -> Vec<u8>);
+
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {

@@ -300,7 +300,8 @@ impl From<Usage> for TokenUsage {
 }
 
 /// A problem in OpenAI's words.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = OpenaiErrorBody)]
 pub(crate) struct ErrorBody {
     message: String,
     #[serde(rename = "type")]
@@ -322,6 +323,13 @@ impl ErrorBody {
         };
         let param = problem.errors.first().map(|error| parameter(&error.pointer));
         Self { message: problem.detail.clone(), kind, param, code: problem.code.clone().into_owned() }
+    }
+
+    /// What OpenAI's API says of a model that it does not know.
+    pub(crate) fn no_such_model(model: &str) -> Self {
+        let message = format!("The model `{model}` does not exist or you do not have access to it.");
+        let code = "model_not_found".to_owned();
+        Self { message, kind: "invalid_request_error", param: Some("model".to_owned()), code }
     }
 }
 

@@ -1,7 +1,7 @@
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{StreamExt, future};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use shared::error::Error;
@@ -157,11 +157,7 @@ async fn answer(started: Started, stream: bool) -> Result<Response, Error> {
 
 /// The events in a stream.
 pub(crate) fn streamed(events: BoxStream<'static, (u64, Event)>) -> Response {
-    dialect::stream(events.filter_map(|(number, event)| {
-        let encoded = native::encode(&event, number);
-        let encoded = encoded.inspect_err(|error| tracing::error!(%error, "an event was not sent"));
-        future::ready(encoded.ok())
-    }))
+    dialect::stream(events.map(|(number, event)| native::encode(&event, number)))
 }
 
 /// Refuses an `Idempotency-Key` for what cannot be given again: the answers of streams are not kept with their keys.

@@ -9,7 +9,7 @@ use shared::http::{Deadline, RequestId};
 use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal};
 use time::OffsetDateTime;
 
-use crate::conversations::Author;
+use crate::conversations::{Author, ChatId, Place};
 
 /// The longest question, in characters.
 pub(crate) const MAX_MESSAGE: usize = 8_000;
@@ -37,7 +37,6 @@ pub(crate) struct Ask {
 
 /// The kinds of questions.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "not all dialects are there yet")]
 pub(crate) enum Question {
     /// One more in a conversation, or the first of a new one.
     New { conversation: Option<ConversationId>, text: String },
@@ -45,6 +44,8 @@ pub(crate) enum Question {
     Regenerate { conversation: ConversationId, answer: Option<MessageId> },
     /// One in place of the last, whose answer goes with it.
     Edit { conversation: ConversationId, text: String },
+    /// One in the conversation of an application's chat, which begins with it if there is none.
+    Chat { chat: ChatId, place: Place, text: String },
     /// One that brings its conversation along. Nothing of it is stored.
     Stateless {
         /// What was said before, oldest first.
@@ -80,7 +81,10 @@ impl Ask {
     /// Refuses what cannot be asked.
     pub(super) fn check(&self) -> Result<(), Error> {
         let text = match &self.question {
-            Question::New { text, .. } | Question::Edit { text, .. } | Question::Stateless { text, .. } => text,
+            Question::New { text, .. }
+            | Question::Edit { text, .. }
+            | Question::Chat { text, .. }
+            | Question::Stateless { text, .. } => text,
             Question::Regenerate { .. } => return Ok(()),
         };
         if text.trim().is_empty() || text.chars().count() > MAX_MESSAGE {
@@ -92,7 +96,9 @@ impl Ask {
     /// An estimate of the tokens in it, but for a history.
     pub(super) fn tokens(&self) -> u64 {
         let tokens = match &self.question {
-            Question::New { text, .. } | Question::Edit { text, .. } => estimated_tokens(text),
+            Question::New { text, .. } | Question::Edit { text, .. } | Question::Chat { text, .. } => {
+                estimated_tokens(text)
+            }
             Question::Stateless { text, instructions, .. } => {
                 estimated_tokens(text) + instructions.as_deref().map_or(0, estimated_tokens)
             }

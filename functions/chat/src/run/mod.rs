@@ -26,7 +26,7 @@ use crate::llm::PromptMessage;
 use crate::tools::{Scope, Sources, Toolbox};
 
 pub(crate) use account::Account;
-pub(crate) use ask::{Ask, Caller, Question};
+pub(crate) use ask::{Ask, Caller, MAX_MESSAGE, Question};
 
 /// How often an answer is stored while it is being said.
 const STORED_EVERY: Duration = Duration::from_secs(3);
@@ -122,6 +122,7 @@ async fn enter(state: &State, caller: &Caller, ask: &Ask, model: &str) -> Result
         Question::New { conversation, text } => Change::Ask(*conversation, text),
         Question::Regenerate { conversation, answer } => Change::Regenerate(*conversation, *answer),
         Question::Edit { conversation, text } => Change::Edit(*conversation, text),
+        Question::Chat { chat, place, text } => Change::Chat(chat, *place, text),
         Question::Stateless { text, .. } => {
             let question = Message::question(MessageId::new(), text, &ask.collections, now);
             let answer = Message::answer(question.id.after(), model, now);
