@@ -27,6 +27,7 @@ pub mod tasks;
 pub mod telemetry;
 pub mod tenancy;
 pub mod tenants;
+pub mod terms;
 pub mod texts;
 pub mod usage;
 pub mod users;

@@ -18,11 +18,16 @@ use crate::tenancy::{
     AuditId, CollectionId, ConversationId, DocumentId, EventId, InvalidId, KeyId, MessageId, RegistrationId, Subject,
     TenantId, UserId, WebhookId,
 };
+use crate::terms::Term;
 
 /// The index that lists a collection's documents.
 pub const BY_COLLECTION: &str = "by_collection";
 /// The attribute that names its partitions.
 pub const COLLECTION_KEY: &str = "collection_key";
+/// The index that lists the passages in which an exact term stands.
+pub const BY_TERM: &str = "by_term";
+/// The attribute that names its partitions.
+pub const TERM: &str = "term";
 /// The attribute with the time, in seconds since 1970, after which DynamoDB may remove an item. It takes days at times.
 pub const EXPIRES_AT: &str = "expires_at";
 /// What the vector indexes return beside the keys and the attributes it is searched by.
@@ -143,6 +148,13 @@ impl Key {
         Self { pk: document_partition(tenant, document), sk: format!("{}{index:06}", chunk_version_prefix(version)) }
     }
 
+    /// That an exact term stands in a passage, in the table of chunks: in the partition of the document, so that whatever
+    /// removes the passage finds it.
+    pub fn posting(tenant: &TenantId, document: DocumentId, version: u32, index: u32, term: &Term) -> Self {
+        let Self { pk, sk } = Self::chunk(tenant, document, version, index);
+        Self { pk, sk: format!("{POSTING}{sk}#{term}") }
+    }
+
     /// The key as the attributes of an item.
     pub fn attributes(self) -> HashMap<String, AttributeValue> {
         HashMap::from([("pk".to_owned(), AttributeValue::S(self.pk)), ("sk".to_owned(), AttributeValue::S(self.sk))])
@@ -226,6 +238,9 @@ pub const CONVERSATION: &str = "CONV#";
 /// What the sort keys of messages begin with.
 pub const MESSAGE: &str = "MSG#";
 
+/// What the sort keys of postings begin with. Those of passages sort before.
+pub const POSTING: &str = "TERM#";
+
 /// The partition of a tenant's own items.
 pub fn partition(tenant: &TenantId) -> String {
     format!("T#{tenant}")
@@ -251,7 +266,12 @@ pub fn conversation_partition(tenant: &TenantId, conversation: ConversationId) -
 
 /// The partition of a document's passages, in the table of chunks.
 pub fn document_partition(tenant: &TenantId, document: DocumentId) -> String {
-    format!("T#{tenant}#DOC#{document}")
+    format!("{}{document}", documents_prefix(tenant))
+}
+
+/// What the partitions of passages begin with that belong to a tenant.
+pub fn documents_prefix(tenant: &TenantId) -> String {
+    format!("T#{tenant}#DOC#")
 }
 
 /// What the sort keys of the passages of one version begin with.
@@ -262,6 +282,16 @@ pub fn chunk_version_prefix(version: u32) -> String {
 /// The partition of [`BY_COLLECTION`] that holds a collection's documents.
 pub fn collection_partition(tenant: &TenantId, collection: &CollectionId) -> String {
     format!("T#{tenant}#{collection}")
+}
+
+/// What the partitions of [`BY_TERM`] begin with that belong to a collection.
+pub fn terms_prefix(tenant: &TenantId, collection: &CollectionId) -> String {
+    format!("T#{tenant}#{collection}#TERM#")
+}
+
+/// The partition of [`BY_TERM`] that holds the passages of a collection in which a term stands.
+pub fn term_partition(tenant: &TenantId, collection: &CollectionId, term: &Term) -> String {
+    format!("{}{term}", terms_prefix(tenant, collection))
 }
 
 /// The partition of the vector indexes: a search examines one collection of one tenant and nothing else.
@@ -282,6 +312,11 @@ pub fn time(value: OffsetDateTime) -> Result<AttributeValue, Error> {
 /// A vector as the list of numbers that the index reads.
 pub fn vector(values: &[f32]) -> Vec<AttributeValue> {
     values.iter().map(|value| AttributeValue::N(value.to_string())).collect()
+}
+
+/// The numbers of a vector as it is stored.
+pub fn numbers(vector: &AttributeValue) -> Option<Vec<f32>> {
+    vector.as_l().ok()?.iter().map(|number| number.as_n().ok()?.parse().ok()).collect()
 }
 
 /// Creates the tables that do not exist yet, with the index of one edition, for vectors of `dimensions` numbers.
@@ -321,8 +356,16 @@ pub fn chunks_table(
     dimensions: usize,
 ) -> Result<CreateTableFluentBuilder, Error> {
     let index = editions::definition(edition, dimensions)?;
-    table(dynamodb, &dynamodb.chunks_table, &["pk", "sk", "scope", "document_id"])
-        .map(|request| request.vector_indexes(index))
+    let by_term = GlobalSecondaryIndex::builder()
+        .index_name(BY_TERM)
+        .key_schema(key(TERM, KeyType::Hash)?)
+        // By document: the newest are asked for first, or one alone.
+        .key_schema(key("pk", KeyType::Range)?)
+        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .build()
+        .map_err(Error::internal)?;
+    table(dynamodb, &dynamodb.chunks_table, &["pk", "sk", "scope", "document_id", TERM])
+        .map(|request| request.vector_indexes(index).global_secondary_indexes(by_term))
 }
 
 fn table(dynamodb: &DynamoDb, name: &str, attributes: &[&str]) -> Result<CreateTableFluentBuilder, Error> {

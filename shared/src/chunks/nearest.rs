@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 
-use super::{Chunk, Chunks, SCOPE};
+use super::{Chunk, Chunks, Item, SCOPE};
 use crate::editions::Edition;
 use crate::error::Error;
 use crate::tables::{self, text};
@@ -10,6 +10,9 @@ use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
 /// `SearchVectors` returns at most this many results.
 pub const MAX_NEAREST: usize = 100;
+
+/// What is asked of a passage for a [`Hit`]. `#text` stands for `text`, which is a reserved word.
+pub(super) const PROJECTION: &str = "document_id, chunk_index, heading, page, span_end, span_start, #text, version";
 
 /// A passage near a vector.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +44,7 @@ impl Chunks {
             .index_name(edition.index())
             .set_search_vector(Some(tables::vector(vector)))
             .top_k(i32::try_from(MAX_NEAREST).unwrap_or(i32::MAX))
-            .projection_expression(format!("document_id, {}, #text", projection_but_text()))
+            .projection_expression(PROJECTION)
             .expression_attribute_names("#text", "text")
             .expression_attribute_names("#scope", SCOPE)
             .expression_attribute_values(":scope", text(tables::vector_scope(tenant, collection)));
@@ -59,22 +62,33 @@ impl Chunks {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut hits = Vec::new();
-        for result in answer.search_results.unwrap_or_default() {
+        let hits = answer.search_results.unwrap_or_default().into_iter().map(|result| {
             let item = result.item.ok_or_else(|| Error::internal("a search result without its item"))?;
-            let document_id = item
-                .get("document_id")
-                .and_then(|id| id.as_s().ok()?.parse().ok())
-                .ok_or_else(|| Error::internal("a search result without its document"))?;
             #[expect(clippy::cast_possible_truncation, reason = "the index computes with f32 anyway")]
             let similarity = 1.0 - result.score as f32;
-            hits.push(Hit { document_id, chunk: serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?, similarity });
-        }
-        Ok(Some(hits))
+            hit(item, similarity)
+        });
+        hits.collect::<Result<_, _>>().map(Some)
     }
 }
 
-/// The projected attributes but `text`, which is a reserved word.
-fn projection_but_text() -> String {
-    tables::PROJECTED.iter().filter(|name| **name != "text").copied().collect::<Vec<_>>().join(", ")
+/// What [`PROJECTION`] returned.
+pub(super) fn hit(item: Item, similarity: f32) -> Result<Hit, Error> {
+    let document_id = item.get("document_id").and_then(|id| id.as_s().ok()?.parse().ok());
+    let document_id = document_id.ok_or_else(|| Error::internal("a passage without its document"))?;
+    Ok(Hit { document_id, chunk: serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?, similarity })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PROJECTION;
+    use crate::tables::PROJECTED;
+
+    #[test]
+    fn a_search_asks_for_what_the_index_holds() {
+        let mut asked: Vec<_> = PROJECTION.split(", ").map(|name| name.trim_start_matches('#')).collect();
+        asked.retain(|name| *name != "document_id");
+        asked.sort_unstable();
+        assert_eq!(asked, PROJECTED);
+    }
 }

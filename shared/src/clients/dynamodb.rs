@@ -7,7 +7,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, Region};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, TransactWriteItem, WriteRequest};
+
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::config::DynamoDbConfig;
 use crate::error::Error;
@@ -17,6 +20,8 @@ use crate::tables::{Key, text};
 const TRANSACTION_ROUNDS: u32 = 5;
 /// `BatchWriteItem` takes this many writes.
 const BATCH_WRITE: usize = 25;
+/// Batches that are written side by side.
+const BATCHES_SIDE_BY_SIDE: usize = 4;
 /// Rounds of `BatchGetItem` or `BatchWriteItem` for what a busy table left out.
 const BATCH_ROUNDS: usize = 4;
 
@@ -74,18 +79,24 @@ impl DynamoDb {
 
     /// Those of the items of the main table that exist, in no order; at most 100 keys.
     pub async fn get_batch(&self, keys: Vec<Key>) -> Result<Vec<HashMap<String, AttributeValue>>, Error> {
+        self.get_batch_of(&self.table, keys, KeysAndAttributes::builder()).await
+    }
+
+    /// Those of the items of a table that exist, in no order, with what is wanted of them; at most 100 keys.
+    pub async fn get_batch_of(
+        &self,
+        table: &str,
+        keys: Vec<Key>,
+        wanted: KeysAndAttributesBuilder,
+    ) -> Result<Vec<HashMap<String, AttributeValue>>, Error> {
         let mut keys: Vec<_> = keys.into_iter().map(Key::attributes).collect();
         let mut items = Vec::with_capacity(keys.len());
         for _ in 0..BATCH_ROUNDS {
             if keys.is_empty() {
                 return Ok(items);
             }
-            let wanted = KeysAndAttributes::builder()
-                .set_keys(Some(keys))
-                .consistent_read(true)
-                .build()
-                .map_err(Error::internal)?;
-            let answer = self.client.batch_get_item().request_items(&self.table, wanted).send().await?;
+            let wanted = wanted.clone().set_keys(Some(keys)).consistent_read(true).build().map_err(Error::internal)?;
+            let answer = self.client.batch_get_item().request_items(table, wanted).send().await?;
             items.extend(answer.responses.unwrap_or_default().into_values().flatten());
             keys = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys).collect();
         }
@@ -144,21 +155,20 @@ impl DynamoDb {
 
     /// Puts or deletes items of a table, in no order and not at once.
     pub async fn write_all(&self, table: &str, writes: Vec<WriteRequest>) -> Result<(), Error> {
-        for batch in writes.chunks(BATCH_WRITE) {
-            let mut left = batch.to_vec();
-            for round in 0..BATCH_ROUNDS {
-                let answer = self.client.batch_write_item().request_items(table, left).send().await?;
-                left = answer.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
-                if left.is_empty() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(50 << round)).await;
+        let batches = stream::iter(writes.chunks(BATCH_WRITE)).map(|batch| self.write_batch(table, batch.to_vec()));
+        batches.buffer_unordered(BATCHES_SIDE_BY_SIDE).try_collect().await
+    }
+
+    async fn write_batch(&self, table: &str, mut writes: Vec<WriteRequest>) -> Result<(), Error> {
+        for round in 0..BATCH_ROUNDS {
+            let answer = self.client.batch_write_item().request_items(table, writes).send().await?;
+            writes = answer.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+            if writes.is_empty() {
+                return Ok(());
             }
-            if !left.is_empty() {
-                return Err(Error::unavailable("BatchWriteItem left items unprocessed"));
-            }
+            tokio::time::sleep(Duration::from_millis(50 << round)).await;
         }
-        Ok(())
+        Err(Error::unavailable("BatchWriteItem left items unprocessed"))
     }
 
     /// Writes all or nothing. The inner error is the place of the first write whose condition does not hold.

@@ -1,0 +1,155 @@
+//! Finds the exact terms in a text.
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::script::{Script, pairs, stretches};
+use super::stem::stem;
+use super::{fold, vocabulary};
+
+/// The shortest word that can be a term.
+const SHORTEST: usize = 3;
+/// Numbers with fewer digits are everywhere.
+const FEWEST_DIGITS: usize = 4;
+
+/// How much a term tells, most first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Joined of several words, or with digits.
+    Code,
+    Word,
+    /// Two neighbouring characters.
+    Pair,
+}
+
+/// Hands out the terms of a text in their order, some more than once.
+pub(super) fn scan(text: &str, mut found: impl FnMut(Kind, String)) {
+    let text: String = text.nfkc().collect();
+    for run in runs(&text) {
+        run_of(run, &mut found);
+    }
+}
+
+/// The longest stretches of letters and digits with single joints between them.
+fn runs(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.find(char::is_alphanumeric)?;
+        let run = &rest[start..];
+        let mut end = 0;
+        loop {
+            end += word_length(&run[end..]);
+            let joint = joint_length(&run[end..]);
+            if joint == 0 || word_length(&run[end + joint..]) == 0 {
+                break;
+            }
+            end += joint;
+        }
+        rest = &run[end..];
+        Some(&run[..end])
+    })
+}
+
+fn word_length(text: &str) -> usize {
+    // Marks belong to the letters before them.
+    text.find(|c: char| !c.is_alphanumeric() && !is_mark(c)).unwrap_or(text.len())
+}
+
+fn is_mark(c: char) -> bool {
+    unicode_normalization::char::is_combining_mark(c) || matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}')
+}
+
+/// The length of what joins two words at the beginning of a text: one character, or a few as in `https://` and `C:\\`.
+fn joint_length(text: &str) -> usize {
+    let length = text.find(|c| !is_weak(c) && !is_strong(c)).unwrap_or(text.len());
+    let joint = &text[..length];
+    let joins = match joint.chars().count() {
+        1 => true,
+        2 | 3 => joint.chars().any(is_strong),
+        _ => false,
+    };
+    if joins { length } else { 0 }
+}
+
+/// Joins what is one name.
+fn is_weak(c: char) -> bool {
+    matches!(c, '-' | '_' | '.' | '&' | '\u{2010}'..='\u{2013}' | '\u{2212}')
+}
+
+/// Joins names.
+fn is_strong(c: char) -> bool {
+    matches!(c, '/' | '\\' | '@' | ':')
+}
+
+fn is_joint(c: char) -> bool {
+    is_weak(c) || is_strong(c)
+}
+
+fn run_of(run: &str, found: &mut impl FnMut(Kind, String)) {
+    let words = || run.split(is_joint).filter(|word| !word.is_empty());
+    let number = words().count();
+    if number > 1 {
+        let is_number = number == 2 && words().all(|word| word.chars().all(|c| c.is_ascii_digit()));
+        if is_number {
+            if words().map(str::len).sum::<usize>() >= FEWEST_DIGITS {
+                found(Kind::Code, joined(words()));
+            }
+            return;
+        }
+        found(Kind::Code, joined(words()));
+        let names = run.split(is_strong).filter(|name| !name.is_empty());
+        if run.contains(is_strong) {
+            for name in names {
+                let words = name.split(is_weak).filter(|word| !word.is_empty());
+                if words.clone().count() > 1 {
+                    found(Kind::Code, joined(words));
+                }
+            }
+        }
+    }
+    for (script, word) in words().flat_map(stretches) {
+        if script.has_pairs() {
+            // The grammar of Japanese.
+            if script != Script::Hiragana {
+                pairs(word).for_each(|pair| found(Kind::Pair, fold(pair)));
+            }
+        } else {
+            word_of(word, found);
+        }
+    }
+}
+
+fn word_of(word: &str, found: &mut impl FnMut(Kind, String)) {
+    let folded = fold(word);
+    if folded.contains(|c: char| c.is_numeric()) {
+        let runs = folded.split(|c: char| !c.is_ascii_digit());
+        let numbers = runs.filter(|digits| digits.len() >= FEWEST_DIGITS && !is_year(digits)).map(str::to_owned);
+        let numbers: Vec<_> = numbers.collect();
+        if !folded.chars().all(char::is_numeric) {
+            found(Kind::Code, folded);
+        }
+        numbers.into_iter().for_each(|number| found(Kind::Code, number));
+    } else if folded.chars().count() >= SHORTEST && (has_capital_within(word) || !vocabulary::knows(&folded)) {
+        found(Kind::Word, stem(&folded));
+    }
+}
+
+fn is_year(digits: &str) -> bool {
+    digits.len() == FEWEST_DIGITS && (digits.starts_with("19") || digits.starts_with("20"))
+}
+
+fn has_capital_within(word: &str) -> bool {
+    word.chars().zip(word.chars().skip(1)).any(|(one, next)| one.is_lowercase() && next.is_uppercase())
+}
+
+/// Words without what joins them, but for a point between digits, lest 1.23 be 12.3.
+fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let mut joined = String::new();
+    for word in words {
+        let word = fold(word);
+        if joined.ends_with(char::is_numeric) && word.starts_with(char::is_numeric) {
+            joined.push('.');
+        }
+        joined.push_str(&word);
+    }
+    joined
+}
