@@ -5,7 +5,7 @@ use futures::Stream;
 use serde_json::json;
 use shared::embed::estimated_tokens;
 use shared::error::Error;
-use shared::retrieval::{Mode, Passage, SearchQuery};
+use shared::retrieval::{Passage, SearchQuery};
 use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal};
 use time::OffsetDateTime;
 
@@ -65,13 +65,8 @@ pub(crate) fn answer(state: State, question: Question) -> impl Stream<Item = Eve
 }
 
 async fn retrieve(state: &State, question: &Question) -> Result<Vec<Passage>, Error> {
-    let query = SearchQuery {
-        query: question.text.clone(),
-        collections: question.collections.clone(),
-        document_ids: Vec::new(),
-        limit: PASSAGES,
-        mode: Mode::Hybrid,
-    };
+    let collections = question.collections.clone();
+    let query = SearchQuery { collections, limit: PASSAGES, ..SearchQuery::new(question.text.clone()) };
     state.retriever.search(&question.principal, &query).await
 }
 

@@ -115,11 +115,11 @@ fn checked(request: Request) -> Result<SearchQuery, Error> {
     }
     if errors.is_empty() {
         Ok(SearchQuery {
-            query: request.query,
             collections: request.collections,
             document_ids: request.document_ids,
             limit: request.limit,
             mode: request.mode,
+            ..SearchQuery::new(request.query)
         })
     } else {
         Err(Error::Invalid(errors))

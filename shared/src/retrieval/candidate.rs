@@ -1,0 +1,99 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use crate::chunks::{Chunk, Hit};
+use crate::tenancy::DocumentId;
+
+/// A passage on its way to an answer, with what each stage found out about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The document it belongs to.
+    pub document_id: DocumentId,
+    /// The passage.
+    pub chunk: Chunk,
+    /// Its cosine similarity to the query, from -1 to 1; none if only its words were found.
+    pub similarity: Option<f32>,
+    /// The uncommon words of the query that it was found by, as they are compared.
+    pub terms: Vec<String>,
+    /// Its BM25 score; 0 until it is ranked, and for what has none of the query's words.
+    pub lexical: f32,
+    /// The score it is ranked by, from 0 to 1.
+    pub score: f32,
+}
+
+impl Candidate {
+    /// A passage that was found, before anything is known of it.
+    pub fn new(document_id: DocumentId, chunk: Chunk) -> Self {
+        Self { document_id, chunk, similarity: None, terms: Vec::new(), lexical: 0.0, score: 0.0 }
+    }
+
+    /// The words by which it is found: its headings and its text.
+    pub(super) fn searchable(&self) -> String {
+        match &self.chunk.heading {
+            Some(heading) => format!("{heading}\n{}", self.chunk.text),
+            None => self.chunk.text.clone(),
+        }
+    }
+}
+
+impl From<Hit> for Candidate {
+    fn from(hit: Hit) -> Self {
+        Self { similarity: Some(hit.similarity), ..Self::new(hit.document_id, hit.chunk) }
+    }
+}
+
+/// Unites what several stages found: each passage once, with what any of them knows of it, in the order of the first that
+/// found it.
+pub(super) fn join(found: impl IntoIterator<Item = Candidate>) -> Vec<Candidate> {
+    let mut places = HashMap::new();
+    let mut joined: Vec<Candidate> = Vec::new();
+    for candidate in found {
+        let name = (candidate.document_id, candidate.chunk.version, candidate.chunk.chunk_index);
+        match places.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(joined.len());
+                joined.push(candidate);
+            }
+            Entry::Occupied(place) => {
+                let known = &mut joined[*place.get()];
+                known.similarity = known.similarity.or(candidate.similarity);
+                known.terms.extend(candidate.terms);
+                known.terms.sort_unstable();
+                known.terms.dedup();
+            }
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(chunk_index: u32) -> Chunk {
+        Chunk {
+            version: 1,
+            chunk_index,
+            text: "Ducks swim.".to_owned(),
+            page: None,
+            heading: None,
+            span_start: 0,
+            span_end: 11,
+        }
+    }
+
+    #[test]
+    fn what_two_stages_found_is_one_candidate_with_what_both_know() {
+        let document = DocumentId::new();
+        let near = |index, similarity| Candidate::from(Hit { document_id: document, chunk: chunk(index), similarity });
+        let by_term =
+            |index, term: &str| Candidate { terms: vec![term.to_owned()], ..Candidate::new(document, chunk(index)) };
+        let joined =
+            join([near(0, 0.9), near(1, 0.8), by_term(1, "b7"), by_term(2, "a1"), by_term(1, "a1"), by_term(1, "b7")]);
+        let known: Vec<_> = joined.iter().map(|c| (c.chunk.chunk_index, c.similarity, c.terms.join(" "))).collect();
+        assert_eq!(
+            known,
+            [(0, Some(0.9), String::new()), (1, Some(0.8), "a1 b7".to_owned()), (2, None, "a1".to_owned())]
+        );
+    }
+}
