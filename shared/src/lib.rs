@@ -17,6 +17,7 @@ pub mod embed;
 pub mod error;
 pub mod http;
 pub mod keys;
+pub mod language;
 pub mod metrics;
 pub mod openapi;
 pub mod page;

@@ -18,6 +18,7 @@ mod door_faults;
 mod doors;
 mod errors;
 mod events;
+mod exact_terms;
 mod extracts;
 mod faults;
 mod flow;

@@ -15,7 +15,7 @@ pub use change::Change;
 pub use editions::Behind;
 pub use metadata::MetadataShape;
 pub use model::{Document, ErrorCode, Failure, Metadata, Stage, StageName, Status};
-pub use progress::{Arrived, Finished};
+pub use progress::{Arrived, Finished, Indexed};
 pub use removal::Removal;
 pub use repository::{DocumentFilter, Documents};
 pub use uploads::{Created, Incoming, Replaced};

@@ -1,17 +1,20 @@
 //! Finding passages, in stages of a file each:
 //!
-//! `places` says where to look, `nearest` finds candidates by meaning, `candidate` unites what several stages found,
-//! `current` drops what may not be shown, `rank` orders the rest by meaning and words, and `passage` is what is shown.
+//! `places` says where to look, `nearest` finds candidates by meaning and `by_terms` beside it by exact terms, `candidate`
+//! unites what several stages found, `current` drops what may not be shown, `rank` orders the rest by meaning and words, and
+//! `passage` is what is shown.
 //!
 //! The lexical score is BM25 over the candidates themselves, with their own document frequencies, fused with the vector
 //! score by a convex combination. That equals a full hybrid index on the usual test collections, with no index to keep.
 
 mod bm25;
+mod by_terms;
 mod candidate;
 mod current;
 mod fusion;
 mod nearest;
 mod passage;
+mod phrases;
 mod places;
 mod query;
 mod rank;
@@ -56,18 +59,19 @@ impl Retriever {
     /// The best passages, best first.
     pub async fn search(&self, principal: &Principal, query: &SearchQuery) -> Result<Vec<Passage>, Error> {
         let (first, second) = self.models_for(principal, query);
-        let (vector, places) = futures::try_join!(
+        let (mut vector, places) = futures::try_join!(
             self.vector(principal, query, first),
             places::places(&self.documents, principal, query)
         )?;
-        let mut nearest = self.nearest(principal, &places, &vector).await?;
+        let (mut nearest, by_terms) =
+            futures::try_join!(self.nearest(principal, &places, &vector), self.by_terms(principal, &places, query))?;
         if let (None, Some(second)) = (&nearest, second) {
-            let vector = self.vector(principal, query, second).await?;
+            vector = self.vector(principal, query, second).await?;
             nearest = self.nearest(principal, &places, &vector).await?;
         }
         let nearest = nearest.ok_or_else(|| Error::unavailable("no vector index answers"))?;
         let candidates = candidate::join(nearest);
-        let (candidates, documents) = current::current(&self.documents, &principal.tenant, &places, candidates).await?;
+        let (candidates, documents) = self.current(principal, &places, candidates, &by_terms, &vector).await?;
         let ranked = rank(query, self.config.lexical_weight, candidates).into_iter().take(query.limit);
         let passage = |candidate: Candidate| {
             let document = documents.get(&candidate.document_id)?;

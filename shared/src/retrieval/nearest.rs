@@ -14,8 +14,8 @@ use crate::tenancy::Principal;
 
 /// The vector of a query, by the model that searches.
 pub(super) struct QueryVector<'a> {
-    model: &'a Model,
-    numbers: Vec<f32>,
+    pub(super) model: &'a Model,
+    pub(super) numbers: Vec<f32>,
 }
 
 impl Retriever {

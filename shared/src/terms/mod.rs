@@ -16,10 +16,10 @@ mod vocabulary;
 use std::collections::HashSet;
 use std::fmt;
 
-pub(crate) use folding::fold;
-pub(crate) use script::{pairs, stretches};
-
-use scan::Kind;
+pub(crate) use folding::{fold, lower, plain};
+pub(crate) use scan::Kind;
+pub(crate) use script::{paired, pairs};
+pub(crate) use stem::without_article;
 
 /// The longest term, in characters. What is longer is known by its beginning.
 const LONGEST: usize = 64;
@@ -41,23 +41,38 @@ impl fmt::Display for Term {
     }
 }
 
+/// A term where it stands in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Occurrence {
+    pub(crate) term: Term,
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// How many words of the text it is made of.
+    pub(crate) words: usize,
+}
+
 /// The exact terms of a text, each once. If there are more than `most`, codes and joined words come before other words, and
 /// those before pairs of characters.
 pub fn exact_terms(text: &str, most: usize) -> Vec<Term> {
-    let (mut terms, mut seen) = (Vec::new(), HashSet::new());
-    scan::scan(text, |kind, mut term| {
+    occurrences(text, most).into_iter().map(|occurrence| occurrence.term).collect()
+}
+
+/// The same with what is known of each.
+pub(crate) fn occurrences(text: &str, most: usize) -> Vec<Occurrence> {
+    let (mut occurrences, mut seen) = (Vec::new(), HashSet::new());
+    scan::scan(text, |mut term, kind, words| {
         if let Some((end, _)) = term.char_indices().nth(LONGEST) {
             term.truncate(end);
         }
         if seen.insert(term.clone()) {
-            terms.push((kind, Term(term)));
+            occurrences.push(Occurrence { term: Term(term), kind, words });
         }
     });
-    if terms.len() > most {
-        terms.sort_by_key(|(kind, _)| *kind);
-        terms.truncate(most);
+    if occurrences.len() > most {
+        occurrences.sort_by_key(|occurrence| occurrence.kind);
+        occurrences.truncate(most);
     }
-    terms.into_iter().map(|(_, term)| term).collect()
+    occurrences
 }
 
 #[cfg(test)]
@@ -70,18 +85,18 @@ mod tests {
 
     #[test]
     fn common_words_are_none() {
-        assert!(terms("What do the ducks on this lake eat in 1975, or on page 12 of 3.5?").is_empty());
+        assert!(terms("What do the birds on this lake eat in 1975, or on page 12 of 3.5?").is_empty());
         assert!(terms("INTRODUCTION TO THE HISTORY OF WATER").is_empty());
         assert!(terms("").is_empty());
     }
 
     #[test]
     fn a_code_is_found_joined_and_by_its_parts_however_it_is_typed() {
-        assert_eq!(terms("Error ERR-4821 occurred."), ["err4821", "4821"]);
+        assert_eq!(terms("Error ERR-4821 occurred."), ["err4821", "err", "4821"]);
         for typed in ["err4821", "ERR_4821", "Err.4821", "ERR\u{2011}4821", "ＥＲＲ－４８２１"] {
             assert_eq!(terms(typed)[0], "err4821", "{typed}");
         }
-        assert_eq!(terms("err 4821"), ["4821"]);
+        assert_eq!(terms("err 4821"), ["err", "4821"]);
         assert_eq!(terms("3F2A9C1B-77d1"), ["3f2a9c1b77d1", "3f2a9c1b", "77d1"]);
         assert_eq!(terms("AB-1234-XL"), ["ab1234xl", "1234"]);
     }
@@ -99,7 +114,7 @@ mod tests {
         assert_eq!(terms("jane.qwert@example.com"), ["janeqwertexamplecom", "janeqwert", "examplecom", "qwert"]);
         assert_eq!(terms("/etc/nginx/conf.d/"), ["etcnginxconfd", "confd", "nginx", "conf"]);
         assert_eq!(terms(r"C:\Windows\hosts.txt"), ["cwindowshoststxt", "hoststxt", "txt"]);
-        assert_eq!(terms("https://docs.rs/serde"), ["httpsdocsrsserd", "docsr", "https", "docs", "serd"]);
+        assert_eq!(terms("https://docs.rs/serde"), ["httpsdocsrsserd", "docsr", "http", "doc", "serd"]);
     }
 
     #[test]

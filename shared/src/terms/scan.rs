@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::script::{Script, pairs, stretches};
+use super::script::{Script, paired, pairs, stretches};
 use super::stem::stem;
 use super::{fold, vocabulary};
 
@@ -11,21 +11,30 @@ const SHORTEST: usize = 3;
 /// Numbers with fewer digits are everywhere.
 const FEWEST_DIGITS: usize = 4;
 
-/// How much a term tells, most first.
+/// What a term is, the most telling first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    /// Joined of several words, or with digits.
+pub(crate) enum Kind {
+    /// With digits, or an address or a path.
     Code,
+    /// Joined of several words.
+    Joined,
     Word,
     /// Two neighbouring characters.
     Pair,
 }
 
-/// Hands out the terms of a text in their order, some more than once.
-pub(super) fn scan(text: &str, mut found: impl FnMut(Kind, String)) {
+/// Hands out the terms of a text in their order, some more than once, each with how many words it is made of.
+pub(super) fn scan(text: &str, mut found: impl FnMut(String, Kind, usize)) {
     let text: String = text.nfkc().collect();
-    for run in runs(&text) {
-        run_of(run, &mut found);
+    for (has_pairs, part) in paired(&text) {
+        if has_pairs {
+            // Without the grammar of Japanese.
+            let telling = stretches(part).filter(|(script, _)| *script != Script::Hiragana);
+            let pairs = telling.flat_map(|(_, stretch)| pairs(stretch));
+            pairs.for_each(|pair| found(fold(pair), Kind::Pair, 1));
+        } else {
+            runs(part).for_each(|run| run_of(run, &mut found));
+        }
     }
 }
 
@@ -84,52 +93,50 @@ fn is_joint(c: char) -> bool {
     is_weak(c) || is_strong(c)
 }
 
-fn run_of(run: &str, found: &mut impl FnMut(Kind, String)) {
+fn run_of(run: &str, found: &mut impl FnMut(String, Kind, usize)) {
     let words = || run.split(is_joint).filter(|word| !word.is_empty());
-    let number = words().count();
-    if number > 1 {
-        let is_number = number == 2 && words().all(|word| word.chars().all(|c| c.is_ascii_digit()));
+    if words().count() > 1 {
+        let is_number = words().count() == 2 && words().all(|word| word.chars().all(|c| c.is_ascii_digit()));
         if is_number {
             if words().map(str::len).sum::<usize>() >= FEWEST_DIGITS {
-                found(Kind::Code, joined(words()));
+                found(joined(words()), Kind::Code, 1);
             }
             return;
         }
-        found(Kind::Code, joined(words()));
-        let names = run.split(is_strong).filter(|name| !name.is_empty());
-        if run.contains(is_strong) {
-            for name in names {
-                let words = name.split(is_weak).filter(|word| !word.is_empty());
-                if words.clone().count() > 1 {
-                    found(Kind::Code, joined(words));
-                }
-            }
-        }
+        names(run, found);
     }
-    for (script, word) in words().flat_map(stretches) {
-        if script.has_pairs() {
-            // The grammar of Japanese.
-            if script != Script::Hiragana {
-                pairs(word).for_each(|pair| found(Kind::Pair, fold(pair)));
-            }
-        } else {
-            word_of(word, found);
+    // Of a name, only what would tell something by itself.
+    let is_alone = words().count() == 1;
+    words().filter(|word| is_alone || word.chars().nth(SHORTEST - 1).is_some()).for_each(|word| word_of(word, found));
+}
+
+/// A run as a whole, and the names in it.
+fn names(run: &str, found: &mut impl FnMut(String, Kind, usize)) {
+    let several = run.contains(is_strong).then(|| run.split(is_strong));
+    for name in std::iter::once(run).chain(several.into_iter().flatten()) {
+        let words = name.split(is_joint).filter(|word| !word.is_empty());
+        let number = words.clone().count();
+        if number > 1 {
+            let is_code = run.contains(is_strong) || name.contains(char::is_numeric);
+            found(joined(words), if is_code { Kind::Code } else { Kind::Joined }, number);
         }
     }
 }
 
-fn word_of(word: &str, found: &mut impl FnMut(Kind, String)) {
+fn word_of(word: &str, found: &mut impl FnMut(String, Kind, usize)) {
     let folded = fold(word);
-    if folded.contains(|c: char| c.is_numeric()) {
+    if folded.contains(char::is_numeric) {
         let runs = folded.split(|c: char| !c.is_ascii_digit());
         let numbers = runs.filter(|digits| digits.len() >= FEWEST_DIGITS && !is_year(digits)).map(str::to_owned);
         let numbers: Vec<_> = numbers.collect();
         if !folded.chars().all(char::is_numeric) {
-            found(Kind::Code, folded);
+            found(folded, Kind::Code, 1);
         }
-        numbers.into_iter().for_each(|number| found(Kind::Code, number));
+        for number in numbers {
+            found(number, Kind::Code, 1);
+        }
     } else if folded.chars().count() >= SHORTEST && (has_capital_within(word) || !vocabulary::knows(&folded)) {
-        found(Kind::Word, stem(&folded));
+        found(stem(&folded), Kind::Word, 1);
     }
 }
 
@@ -151,5 +158,5 @@ fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
         }
         joined.push_str(&word);
     }
-    joined
+    if joined.contains(char::is_numeric) { joined } else { stem(&joined) }
 }

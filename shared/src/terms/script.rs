@@ -1,12 +1,12 @@
 /// How the words of a script are told apart and compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Script {
-    /// Latin letters, and those that need no more than to be folded in case; digits.
+    /// Latin letters, and those that need no more than to be folded in case; digits, and whatever is no letter.
     Spaced,
     Arabic,
     Cyrillic,
     Greek,
-    /// Chinese characters and the like: no spaces between words.
+    /// Chinese characters: no spaces between words.
     Han,
     Hiragana,
     Katakana,
@@ -16,7 +16,7 @@ pub(crate) enum Script {
 }
 
 impl Script {
-    /// That of a character of a word.
+    /// That of a character.
     pub(crate) fn of(c: char) -> Self {
         match u32::from(c) {
             0x0370..=0x03FF | 0x1F00..=0x1FFF => Self::Greek,
@@ -24,7 +24,8 @@ impl Script {
             0x0600..=0x06FF | 0x0750..=0x077F | 0x08A0..=0x08FF => Self::Arabic,
             0x0E00..=0x0EFF | 0x1000..=0x109F | 0x1780..=0x17FF => Self::SouthEastAsian,
             0x3041..=0x309F => Self::Hiragana,
-            0x30A0..=0x30FF | 0x31F0..=0x31FF => Self::Katakana,
+            // Not the point between words.
+            0x30A1..=0x30FA | 0x30FC..=0x30FF | 0x31F0..=0x31FF => Self::Katakana,
             0x3005..=0x3007 | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF | 0x2_0000..=0x3_FFFF => Self::Han,
             0x1100..=0x11FF | 0x3130..=0x318F | 0xAC00..=0xD7AF => Self::Hangul,
             _ => Self::Spaced,
@@ -37,16 +38,24 @@ impl Script {
     }
 }
 
-/// The parts of a word by script; scripts whose words have spaces between them are not told apart.
-pub(crate) fn stretches(word: &str) -> impl Iterator<Item = (Script, &str)> {
-    let mut rest = word;
+/// The parts of a text by script.
+pub(super) fn stretches(text: &str) -> impl Iterator<Item = (Script, &str)> {
+    divided(text, |first, next| first == next)
+}
+
+/// The parts of a text by whether its words are known by pairs of characters.
+pub(crate) fn paired(text: &str) -> impl Iterator<Item = (bool, &str)> {
+    divided(text, |first, next| first.has_pairs() == next.has_pairs()).map(|(script, part)| (script.has_pairs(), part))
+}
+
+fn divided(text: &str, is_same: impl Fn(Script, Script) -> bool) -> impl Iterator<Item = (Script, &str)> {
+    let mut rest = text;
     std::iter::from_fn(move || {
         let first = Script::of(rest.chars().next()?);
-        let same = |script: Script| script == first || !script.has_pairs() && !first.has_pairs();
-        let end = rest.find(|c| !same(Script::of(c))).unwrap_or(rest.len());
-        let (stretch, after) = rest.split_at(end);
+        let end = rest.find(|c| !is_same(first, Script::of(c))).unwrap_or(rest.len());
+        let (part, after) = rest.split_at(end);
         rest = after;
-        Some((first, stretch))
+        Some((first, part))
     })
 }
 
@@ -63,9 +72,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_falls_apart_where_the_script_changes() {
-        let parts: Vec<_> = stretches("iPhone用アプリв2").map(|(_, part)| part).collect();
-        assert_eq!(parts, ["iPhone", "用", "アプリ", "в2"]);
+    fn a_text_falls_apart_where_the_script_changes() {
+        let parts: Vec<_> = stretches("iPhone用アプリを").map(|(_, part)| part).collect();
+        assert_eq!(parts, ["iPhone", "用", "アプリ", "を"]);
+        let parts: Vec<_> = paired("v2は鴨を食べる。").collect();
+        assert_eq!(parts, [(false, "v2"), (true, "は鴨を食べる"), (false, "。")]);
         assert_eq!(stretches("").count(), 0);
     }
 

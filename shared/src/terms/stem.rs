@@ -16,7 +16,12 @@ pub(super) fn stem(word: &str) -> String {
         Some(Script::Greek) => Algorithm::Greek,
         _ => return latin(word),
     };
-    Stemmer::create(algorithm).stem(word).into_owned()
+    Stemmer::create(algorithm).stem(without_article(word)).into_owned()
+}
+
+/// An Arabic word without its article, which the stemmer leaves on some and not on others.
+pub(crate) fn without_article(word: &str) -> &str {
+    word.strip_prefix("ال").filter(|rest| rest.chars().count() >= SHORTEST).unwrap_or(word)
 }
 
 /// What light stemmers for English, German, French, Italian and Spanish have in common (Savoy, "Light Stemming Approaches for
@@ -33,7 +38,7 @@ fn latin(word: &str) -> String {
     let endings = ["en", "er", "em", "e", "a", "i", "o"];
     stem = &stem[..endings.iter().find_map(|ending| without(stem, ending)).unwrap_or(stem.len())];
     match without(stem, "y") {
-        Some(end) => stem[..end].to_owned(),
+        Some(end) => format!("{}i", &stem[..end]),
         None => stem.to_owned(),
     }
 }
