@@ -279,33 +279,26 @@ impl Chunks {
             .expression_attribute_names("#scope", SCOPE)
             .expression_attribute_values(":scope", text(&scope))
             .projection_expression("pk, sk");
-        self.change_each(passages, |item| Some((item, SCOPE, scope.clone()))).await?;
+        let mut start = None;
+        loop {
+            let answer = passages.clone().set_exclusive_start_key(start).send().await?;
+            let keys = answer.items.unwrap_or_default().into_iter();
+            self.set_all(SCOPE, keys.map(|key| (key, scope.clone())).collect()).await?;
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
         self.rescope_postings(tenant, collection, &partition).await
     }
 
-    /// Gives each item of a query a new value of an attribute, both of which follow from what the query returns of it. What
-    /// is removed meanwhile stays so.
-    async fn change_each(
-        &self,
-        query: QueryFluentBuilder,
-        change: impl Fn(Item) -> Option<(Item, &'static str, String)>,
-    ) -> Result<(), Error> {
-        let mut start = None;
-        loop {
-            let answer = query.clone().set_exclusive_start_key(start).send().await?;
-            stream::iter(answer.items.unwrap_or_default().into_iter().filter_map(&change))
-                .map(|(key, attribute, value)| self.set(key, attribute, value))
-                .buffer_unordered(SIDE_BY_SIDE)
-                .try_collect::<()>()
-                .await?;
-            start = answer.last_evaluated_key;
-            if start.is_none() {
-                return Ok(());
-            }
-        }
+    /// Gives items a new value of an attribute. What is removed meanwhile stays so.
+    async fn set_all(&self, attribute: &'static str, values: Vec<(Item, String)>) -> Result<(), Error> {
+        let writes = values.into_iter().map(|(key, value)| self.set(key, attribute, value));
+        stream::iter(writes.collect::<Vec<_>>()).buffer_unordered(SIDE_BY_SIDE).try_collect().await
     }
 
-    async fn set(&self, key: Item, attribute: &str, value: String) -> Result<(), Error> {
+    async fn set(&self, key: Item, attribute: &'static str, value: String) -> Result<(), Error> {
         let update = self
             .dynamodb
             .client
@@ -326,17 +319,6 @@ impl Chunks {
     /// How much is stored of a document.
     pub async fn count(&self, tenant: &TenantId, document: DocumentId) -> Result<Count, Error> {
         let partition = tables::document_partition(tenant, document);
-        let count = async |query: QueryFluentBuilder| {
-            let (mut count, mut start) = (0, None);
-            loop {
-                let answer = query.clone().select(Select::Count).set_exclusive_start_key(start).send().await?;
-                count += usize::try_from(answer.count).unwrap_or(0);
-                start = answer.last_evaluated_key;
-                if start.is_none() {
-                    return Ok::<_, Error>(count);
-                }
-            }
-        };
         let (passages, postings) = (self.passages(&partition), self.postings(&partition));
         let (passages, postings) = futures::try_join!(count(passages), count(postings))?;
         Ok(Count { passages, postings })
@@ -362,5 +344,18 @@ impl Chunks {
             .key_condition_expression(condition)
             .expression_attribute_values(":pk", text(partition))
             .consistent_read(true)
+    }
+}
+
+/// How many items a query finds.
+async fn count(query: QueryFluentBuilder) -> Result<usize, Error> {
+    let (mut count, mut start) = (0, None);
+    loop {
+        let answer = query.clone().select(Select::Count).set_exclusive_start_key(start).send().await?;
+        count += usize::try_from(answer.count).unwrap_or(0);
+        start = answer.last_evaluated_key;
+        if start.is_none() {
+            return Ok(count);
+        }
     }
 }

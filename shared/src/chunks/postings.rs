@@ -93,13 +93,26 @@ impl Chunks {
             .expression_attribute_names("#term", TERM)
             .expression_attribute_values(":prefix", text(&prefix))
             .projection_expression("pk, sk");
-        self.change_each(postings, |item| {
-            let term = item.get("sk")?.as_s().ok()?.strip_prefix(POSTING)?.splitn(3, '#').last()?;
-            let of_term = format!("{prefix}{term}");
-            Some((item, TERM, of_term))
-        })
-        .await
+        let mut start = None;
+        loop {
+            let answer = postings.clone().set_exclusive_start_key(start).send().await?;
+            let keys = answer.items.unwrap_or_default().into_iter();
+            let of_terms = keys.filter_map(|key| {
+                let of_term = format!("{prefix}{}", term(&key)?);
+                Some((key, of_term))
+            });
+            self.set_all(TERM, of_terms.collect()).await?;
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(());
+            }
+        }
     }
+}
+
+/// The term of a posting, by its key.
+fn term(key: &Item) -> Option<&str> {
+    key.get("sk")?.as_s().ok()?.strip_prefix(POSTING)?.splitn(3, '#').last()
 }
 
 /// The write of a posting.

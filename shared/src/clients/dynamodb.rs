@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, TransactWriteItem, WriteRequest};
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::future::try_join_all;
 
 use crate::config::DynamoDbConfig;
 use crate::error::Error;
@@ -155,8 +155,10 @@ impl DynamoDb {
 
     /// Puts or deletes items of a table, in no order and not at once.
     pub async fn write_all(&self, table: &str, writes: Vec<WriteRequest>) -> Result<(), Error> {
-        let batches = stream::iter(writes.chunks(BATCH_WRITE)).map(|batch| self.write_batch(table, batch.to_vec()));
-        batches.buffer_unordered(BATCHES_SIDE_BY_SIDE).try_collect().await
+        for batches in writes.chunks(BATCH_WRITE * BATCHES_SIDE_BY_SIDE) {
+            try_join_all(batches.chunks(BATCH_WRITE).map(|batch| self.write_batch(table, batch.to_vec()))).await?;
+        }
+        Ok(())
     }
 
     async fn write_batch(&self, table: &str, mut writes: Vec<WriteRequest>) -> Result<(), Error> {

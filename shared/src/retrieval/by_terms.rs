@@ -12,7 +12,7 @@ use super::words::content_words;
 use crate::chunks::ChunkKey;
 use crate::error::Error;
 use crate::tenancy::Principal;
-use crate::terms::{Kind, Occurrence, occurrences};
+use crate::terms::{Kind, Occurrence, Term, occurrences};
 
 /// The most terms of a query that are looked up.
 const MOST_TERMS: usize = 16;
@@ -48,17 +48,20 @@ impl Retriever {
         }
         let asked = occurrences(&query.query, most);
         let words = content_words(&query.query).len();
-        let lookups = asked.iter().map(async |asked| {
-            let lookups = places.iter().map(|Place { collection, document }| {
-                self.chunks.with_term(&principal.tenant, collection, *document, &asked.term, COMMON)
-            });
-            Ok::<_, Error>((asked, try_join_all(lookups).await?))
-        });
+        let lookups = asked.iter().map(|asked| self.look_up(principal, places, &asked.term));
         let mut found = ByTerms::default();
-        for (asked, in_places) in try_join_all(lookups).await? {
+        for (asked, in_places) in asked.iter().zip(try_join_all(lookups).await?) {
             found.add(asked, words, in_places);
         }
         Ok(found)
+    }
+
+    /// The passages of each place in which a term stands.
+    async fn look_up(&self, principal: &Principal, places: &[Place], term: &Term) -> Result<Vec<Vec<ChunkKey>>, Error> {
+        let lookups = places.iter().map(|Place { collection, document }| {
+            self.chunks.with_term(&principal.tenant, collection, *document, term, COMMON)
+        });
+        try_join_all(lookups).await
     }
 }
 
