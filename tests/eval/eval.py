@@ -23,12 +23,12 @@ import rare_words
 from api import Api
 from testset import TestSet
 
-LIMITS = ("user_per_minute", "tenant_per_hour", "ip_per_minute", "documents", "storage_bytes", "ingestions")
+LIMITS = ("user_per_minute", "tenant_per_hour", "ip_per_minute")
 
 
 def main():
     options = arguments()
-    limits = {"limits": dict.fromkeys(LIMITS, 1_000_000_000)}
+    limits = {"limits": dict.fromkeys(LIMITS, 1_000_000)}
     Api(options.url, options.operator).call("PUT", f"/tenants/{options.tenant}", limits)
     api, measured = Api(options.url, options.token), {}
     if options.dataset:
