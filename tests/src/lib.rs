@@ -15,6 +15,7 @@ pub mod description;
 mod embeddings;
 mod instance;
 mod issuer;
+pub mod llm;
 mod meter;
 mod monitor;
 mod process;
