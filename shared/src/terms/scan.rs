@@ -14,7 +14,7 @@ const FEWEST_DIGITS: usize = 4;
 /// What a term is, the most telling first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// With digits, or an address or a path.
+    /// With digits or capitals within, or an address or a path.
     Code,
     /// Joined of several words.
     Joined,
@@ -135,8 +135,12 @@ fn word_of(word: &str, found: &mut impl FnMut(String, Kind, usize)) {
         for number in numbers {
             found(number, Kind::Code, 1);
         }
-    } else if folded.chars().count() >= SHORTEST && (has_capital_within(word) || !vocabulary::knows(&folded)) {
-        found(stem(&folded), Kind::Word, 1);
+    } else if folded.chars().count() >= SHORTEST {
+        if has_capital_within(word) {
+            found(stem(&folded), Kind::Code, 1);
+        } else if !vocabulary::knows(&folded) {
+            found(stem(&folded), Kind::Word, 1);
+        }
     }
 }
 
