@@ -2,12 +2,10 @@
 
 use rust_stemmers::Algorithm;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// A language, by its code after BCP 47: `de`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-#[schema(examples("de"))]
 pub struct Language(String);
 
 impl Language {

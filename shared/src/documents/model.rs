@@ -40,7 +40,7 @@ pub struct Document {
     /// The passages of the served version.
     pub chunk_count: u32,
     /// The language that most of the served version is in, by its code after BCP 47; none if it cannot be told.
-    #[schema(required)]
+    #[schema(value_type = Option<String>, required)]
     pub language: Option<Language>,
     /// What the client keeps beside it.
     #[schema(value_type = MetadataShape)]
