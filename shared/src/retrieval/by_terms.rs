@@ -1,6 +1,6 @@
 //! The candidates by exact terms.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::future::try_join_all;
 
@@ -28,7 +28,7 @@ const MOST_PASSAGES: usize = 32;
 pub(super) struct ByTerms(HashMap<ChunkKey, Found>);
 
 /// Which terms those are.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct Found {
     terms: Vec<String>,
     tells: f32,
@@ -89,11 +89,9 @@ impl ByTerms {
 
     /// The passages that are not among the candidates, those whose terms tell most.
     pub(super) fn others(&self, candidates: &[Candidate]) -> Vec<ChunkKey> {
-        let mut others = self.0.clone();
-        for candidate in candidates {
-            others.remove(&candidate.key());
-        }
-        let mut others: Vec<_> = others.into_iter().map(|(key, found)| (found.tells, key)).collect();
+        let known: HashSet<ChunkKey> = candidates.iter().map(Candidate::key).collect();
+        let others = self.0.iter().filter(|(key, _)| !known.contains(key));
+        let mut others: Vec<_> = others.map(|(key, found)| (found.tells, *key)).collect();
         // Of those that tell as much, the newest.
         others.sort_by(|(tells, key), (others_tells, others_key)| {
             others_tells.total_cmp(tells).then(others_key.cmp(key))
