@@ -102,12 +102,13 @@ impl ByTerms {
 }
 
 /// How much a term tells, from 0 to 1, about a query of so many words, if it stands in so many passages. A code does by how rare
-/// it is. Of a word it is known better by meaning and by its other words what the query is about, the more there are of those.
+/// it is, and a part of it by how much of it that is. Of a word it is known better by meaning and by its other words what the query
+/// is about, the more there are of those.
 fn tells(asked: &Occurrence, words: usize, passages: usize) -> f32 {
     let rarity = (1.0 - (passages.max(1) as f32).ln() / (COMMON as f32).ln()).max(0.0);
-    let share = (asked.words as f32 / words.max(1) as f32).min(1.0);
+    let share = (asked.words.number as f32 / words.max(1) as f32).min(1.0);
     match asked.kind {
-        Kind::Code => rarity,
+        Kind::Code => rarity * asked.words.number as f32 / asked.words.of as f32,
         Kind::Joined | Kind::Word => (rarity * share).powf(1.0 / share),
         Kind::Pair => rarity * share,
     }

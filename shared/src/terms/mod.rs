@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 pub(crate) use folding::{fold, lower, plain};
-pub(crate) use scan::Kind;
+pub(crate) use scan::{Kind, Words};
 pub(crate) use script::{paired, pairs};
 pub(crate) use stem::without_article;
 
@@ -48,7 +48,7 @@ pub(crate) struct Occurrence {
     /// What it is.
     pub(crate) kind: Kind,
     /// How many words of the text it is made of.
-    pub(crate) words: usize,
+    pub(crate) words: Words,
 }
 
 /// The exact terms of a text, each once. If there are more than `most`, codes and joined words come before other words, and

@@ -23,15 +23,26 @@ pub(crate) enum Kind {
     Pair,
 }
 
-/// Hands out the terms of a text in their order, some more than once, each with how many words it is made of.
-pub(super) fn scan(text: &str, mut found: impl FnMut(String, Kind, usize)) {
+/// How many words a term is made of, and how many the name has that it is a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Words {
+    pub(crate) number: usize,
+    pub(crate) of: usize,
+}
+
+impl Words {
+    const ONE: Self = Self { number: 1, of: 1 };
+}
+
+/// Hands out the terms of a text in their order, some more than once.
+pub(super) fn scan(text: &str, mut found: impl FnMut(String, Kind, Words)) {
     let text: String = text.nfkc().collect();
     for (has_pairs, part) in paired(&text) {
         if has_pairs {
             // Without the grammar of Japanese.
             let telling = stretches(part).filter(|(script, _)| *script != Script::Hiragana);
             let pairs = telling.flat_map(|(_, stretch)| pairs(stretch));
-            pairs.for_each(|pair| found(fold(pair), Kind::Pair, 1));
+            pairs.for_each(|pair| found(fold(pair), Kind::Pair, Words::ONE));
         } else {
             runs(part).for_each(|run| run_of(run, &mut found));
         }
@@ -93,53 +104,55 @@ fn is_joint(c: char) -> bool {
     is_weak(c) || is_strong(c)
 }
 
-fn run_of(run: &str, found: &mut impl FnMut(String, Kind, usize)) {
+fn run_of(run: &str, found: &mut impl FnMut(String, Kind, Words)) {
     let words = || run.split(is_joint).filter(|word| !word.is_empty());
-    if words().count() > 1 {
-        let is_number = words().count() == 2 && words().all(|word| word.chars().all(|c| c.is_ascii_digit()));
+    let of = words().count();
+    if of > 1 {
+        let is_number = of == 2 && words().all(|word| word.chars().all(|c| c.is_ascii_digit()));
         if is_number {
             if words().map(str::len).sum::<usize>() >= FEWEST_DIGITS {
-                found(joined(words()), Kind::Code, 1);
+                found(joined(words()), Kind::Code, Words::ONE);
             }
             return;
         }
-        names(run, found);
+        names(run, of, found);
     }
     // Of a name, only what would tell something by itself.
-    let is_alone = words().count() == 1;
-    words().filter(|word| is_alone || word.chars().nth(SHORTEST - 1).is_some()).for_each(|word| word_of(word, found));
+    let telling = words().filter(|word| of == 1 || word.chars().nth(SHORTEST - 1).is_some());
+    telling.for_each(|word| word_of(word, Words { number: 1, of }, found));
 }
 
 /// A run as a whole, and the names in it.
-fn names(run: &str, found: &mut impl FnMut(String, Kind, usize)) {
+fn names(run: &str, of: usize, found: &mut impl FnMut(String, Kind, Words)) {
     let several = run.contains(is_strong).then(|| run.split(is_strong));
     for name in std::iter::once(run).chain(several.into_iter().flatten()) {
         let words = name.split(is_joint).filter(|word| !word.is_empty());
         let number = words.clone().count();
         if number > 1 {
             let is_code = run.contains(is_strong) || name.contains(char::is_numeric);
-            found(joined(words), if is_code { Kind::Code } else { Kind::Joined }, number);
+            let kind = if is_code { Kind::Code } else { Kind::Joined };
+            found(joined(words), kind, Words { number, of });
         }
     }
 }
 
-fn word_of(word: &str, found: &mut impl FnMut(String, Kind, usize)) {
+fn word_of(word: &str, words: Words, found: &mut impl FnMut(String, Kind, Words)) {
     let folded = fold(word);
     if folded.contains(char::is_numeric) {
         let runs = folded.split(|c: char| !c.is_ascii_digit());
         let numbers = runs.filter(|digits| digits.len() >= FEWEST_DIGITS && !is_year(digits)).map(str::to_owned);
         let numbers: Vec<_> = numbers.collect();
         if !folded.chars().all(char::is_numeric) {
-            found(folded, Kind::Code, 1);
+            found(folded, Kind::Code, words);
         }
         for number in numbers {
-            found(number, Kind::Code, 1);
+            found(number, Kind::Code, words);
         }
     } else if folded.chars().count() >= SHORTEST {
         if has_capital_within(word) {
-            found(stem(&folded), Kind::Code, 1);
+            found(stem(&folded), Kind::Code, words);
         } else if !vocabulary::knows(&folded) {
-            found(stem(&folded), Kind::Word, 1);
+            found(stem(&folded), Kind::Word, words);
         }
     }
 }
