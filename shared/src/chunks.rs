@@ -2,6 +2,7 @@
 
 mod lacking;
 mod nearest;
+mod scored;
 
 use std::collections::HashMap;
 
@@ -22,6 +23,7 @@ use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
 pub use lacking::Lacking;
 pub use nearest::{Hit, MAX_NEAREST};
+pub use scored::ChunkName;
 
 /// What decides in whose searches a passage is found.
 const SCOPE: &str = "scope";

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod metrics;
 pub mod openapi;
 pub mod page;
+pub mod rerank;
 pub mod retrieval;
 pub mod signing;
 pub mod tables;

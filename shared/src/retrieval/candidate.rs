@@ -17,14 +17,27 @@ pub struct Candidate {
     pub terms: Vec<String>,
     /// Its BM25 score; 0 until it is ranked, and for what has none of the query's words.
     pub lexical: f32,
-    /// The score it is ranked by, from 0 to 1.
+    /// The score of both together, from 0 to 1.
+    pub fused: f32,
+    /// How relevant the reranker finds it, from 0 to 1; none if it was not asked.
+    pub relevance: Option<f32>,
+    /// The score it is shown with, from 0 to 1.
     pub score: f32,
 }
 
 impl Candidate {
     /// A passage that was found, before anything is known of it.
     pub fn new(document_id: DocumentId, chunk: Chunk) -> Self {
-        Self { document_id, chunk, similarity: None, terms: Vec::new(), lexical: 0.0, score: 0.0 }
+        Self {
+            document_id,
+            chunk,
+            similarity: None,
+            terms: Vec::new(),
+            lexical: 0.0,
+            fused: 0.0,
+            relevance: None,
+            score: 0.0,
+        }
     }
 
     /// The words by which it is found: its headings and its text.

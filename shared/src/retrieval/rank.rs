@@ -15,7 +15,8 @@ pub fn rank(query: &SearchQuery, weight: f32, mut candidates: Vec<Candidate>) ->
     let farthest = if farthest.is_finite() { farthest } else { 0.0 };
     let dense: Vec<f32> = candidates.iter().map(|candidate| candidate.similarity.unwrap_or(farthest)).collect();
     for (place, score) in fusion::rank(&dense, &lexical, weight) {
-        (candidates[place].lexical, candidates[place].score) = (lexical[place], score);
+        let candidate = &mut candidates[place];
+        (candidate.lexical, candidate.fused, candidate.score) = (lexical[place], score, score);
     }
     // A stable sort: equals stay in the order in which they were found.
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
