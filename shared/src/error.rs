@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::tenancy::Role;
 
 /// What was wrong with one part of the input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// A JSON pointer into the body (`/query`), or the name of a parameter or form field.
     pub pointer: String,
@@ -23,6 +23,21 @@ impl FieldError {
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
+}
+
+/// What a language model did instead of answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelFault {
+    /// It cannot be reached, or failed on its side.
+    Unavailable,
+    /// It takes no more requests for now.
+    Overloaded,
+    /// It was silent for too long.
+    TimedOut,
+    /// It broke off, or said what does not follow its protocol.
+    Broken,
+    /// It refuses the request; asking again will not help.
+    Refused,
 }
 
 /// The reason a request was not answered as asked. [`crate::http`] turns it into a problem document; the text of
@@ -91,6 +106,16 @@ pub enum Error {
         limit: u64,
         /// When some of them may be done.
         retry_after: Duration,
+    },
+    /// The language model did not answer as it should.
+    #[error("the language model: {fault:?}: {context}")]
+    Model {
+        /// What it did instead.
+        fault: ModelFault,
+        /// For the log: how it showed.
+        context: String,
+        /// When to try again, if the provider said so.
+        retry_after: Option<Duration>,
     },
     /// A dependency is away or overloaded; trying again may help.
     #[error("unavailable: {context}")]

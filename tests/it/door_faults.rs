@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::tenancy::Role;
 use tests::{Answer, Instance, Proxy, RedisCluster, RedisProcess, TestApp, User};
 use time::OffsetDateTime;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::flow::DUCKS;
@@ -97,13 +98,18 @@ struct Sample {
 /// So many requests at a steady pace, whether or not those before them are answered: of 20, 17 ask for documents, 2
 /// search and 1 renames a document. Whoever renamed one must see a name that is no older than the one given.
 async fn load(app: &Arc<TestApp>, documents: &[String], pace: Duration, count: usize) -> Vec<Sample> {
+    // Of two renames at the same time either may be the last: on a machine that is held up, requests come in bursts.
+    let renaming: Vec<Arc<Mutex<()>>> = documents.iter().map(|_| Arc::default()).collect();
     let mut ticks = tokio::time::interval(pace);
     let mut requests = JoinSet::new();
     for number in 0..count {
         let due = ticks.tick().await.into_std();
         let (app, document) = (Arc::clone(app), documents[number % documents.len()].clone());
+        let renaming = Arc::clone(&renaming[number % documents.len()]);
         requests.spawn(async move {
             let ada = app.ada();
+            let is_read = number % 20 != 0;
+            let _alone = if is_read { None } else { Some(renaming.lock().await) };
             let path = format!("/documents/{document}");
             let answer = match number % 20 {
                 0 => rename(&ada, &document, &format!("{number}.md")).await,
@@ -111,7 +117,6 @@ async fn load(app: &Arc<TestApp>, documents: &[String], pace: Duration, count: u
                 even if even % 2 == 0 => ada.get("/documents").await,
                 _ => ada.get(&path).await,
             };
-            let is_read = number % 20 != 0;
             let (took, status) = (due.elapsed(), answer.status.as_u16());
             if !is_read {
                 let document = ada.get(&path).await.expect(200).body;

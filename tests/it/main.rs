@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod access;
+mod arrivals;
 mod authorizer;
 mod cache;
 mod changes;
@@ -34,6 +35,7 @@ mod keys;
 mod limiter;
 mod limits;
 mod lookups;
+mod marks;
 mod minilm;
 mod moving;
 mod mutations;
@@ -48,6 +50,7 @@ mod replacing;
 mod reranking;
 mod restart;
 mod revocation;
+mod scripted_llm;
 mod searches;
 mod template;
 mod tokens;

@@ -1,99 +1,44 @@
-//! What happens while an answer is made, in the native dialect of the stream.
+//! What happens while an answer is made: one type, which dialects encode and the log of a run keeps.
 
-use axum::response::sse;
 use serde::{Deserialize, Serialize};
-use shared::error::Error;
-use shared::http::{RequestId, problem_for};
+use serde_json::Value;
+use shared::http::Problem;
 use shared::retrieval::{Passage, Span};
 use shared::tenancy::{ConversationId, DocumentId, MessageId};
 use utoipa::ToSchema;
 
-/// One event of the stream.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
+/// One event. An answer begins with `Start` and ends with `Done`; what lies between may come in any number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
 pub(crate) enum Event {
     Start {
         message_id: MessageId,
         conversation_id: ConversationId,
-        model: &'static str,
+        model: String,
     },
     ToolCall {
         id: String,
-        name: &'static str,
-        arguments: serde_json::Value,
+        name: String,
+        arguments: Value,
     },
     ToolResult {
         id: String,
         sources: Vec<Source>,
+        /// What went wrong with the call, for the model and for whoever looks on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
     },
     Delta {
         text: String,
     },
+    /// Comes after the delta that holds the end of its marker.
     Citation(Citation),
     Usage(Usage),
-    /// What went wrong; who encodes it makes it a problem document.
-    #[serde(skip)]
-    Failed(Error),
+    Error(Box<Problem>),
     Done {
         finish_reason: FinishReason,
         message_id: MessageId,
     },
-}
-
-impl Event {
-    /// The name of the event on the wire.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Start { .. } => "start",
-            Self::ToolCall { .. } => "tool_call",
-            Self::ToolResult { .. } => "tool_result",
-            Self::Delta { .. } => "delta",
-            Self::Citation(_) => "citation",
-            Self::Usage(_) => "usage",
-            Self::Failed(_) => "error",
-            Self::Done { .. } => "done",
-        }
-    }
-
-    /// The event as a server-sent one, numbered from 1.
-    pub(crate) fn encode(&self, number: usize, request_id: &RequestId) -> Result<sse::Event, axum::Error> {
-        let event = sse::Event::default().id(number.to_string()).event(self.name());
-        match self {
-            Self::Failed(error) => {
-                let mut problem = problem_for(error);
-                problem.request_id.clone_from(&request_id.0);
-                event.json_data(problem)
-            }
-            event_of_the_answer => event.json_data(event_of_the_answer),
-        }
-    }
-}
-
-/// An event of the stream, as it is described.
-#[derive(ToSchema)]
-#[schema(as = AnswerEvent)]
-#[expect(dead_code, reason = "an event is encoded part by part")]
-pub(crate) struct Sent {
-    /// Counts from 1.
-    #[schema(pattern = "^[1-9][0-9]*$")]
-    id: String,
-    event: Name,
-    /// JSON; `docs/API.md` says what is in it.
-    data: String,
-}
-
-#[derive(ToSchema)]
-#[schema(as = AnswerEventName, rename_all = "snake_case")]
-#[expect(dead_code, reason = "an event names itself")]
-enum Name {
-    Start,
-    ToolCall,
-    ToolResult,
-    Delta,
-    Citation,
-    Usage,
-    Error,
-    Done,
 }
 
 /// A passage that an answer may cite.
@@ -151,6 +96,12 @@ pub(crate) struct Usage {
 pub(crate) enum FinishReason {
     /// It is complete.
     Stop,
+    /// It reached the most tokens or steps that an answer may have.
+    Length,
+    /// Its user stopped it.
+    Stopped,
     /// Something failed.
     Error,
+    /// It reached what it may cost.
+    Budget,
 }

@@ -1,11 +1,14 @@
 //! Answers with citations, streamed, and the conversations they belong to.
 
 mod conversations;
+mod dialect;
 mod event;
 mod extractive;
 mod history;
+mod llm;
 mod request;
 mod run;
+mod tools;
 
 use axum::Router;
 use axum::routing::{delete, get, post};

@@ -5,7 +5,7 @@ use axum::Extension;
 use axum::extract::State as Extract;
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures::{Stream, StreamExt, future};
+use futures::{Stream, StreamExt, future, stream};
 use http::header::CACHE_CONTROL;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,8 @@ use utoipa::ToSchema;
 
 use crate::State;
 use crate::conversations::{Author, Message};
-use crate::event::{Citation, Event, FinishReason, Sent, Source, Usage};
+use crate::dialect::native::{self, Sent};
+use crate::event::{Citation, Event, FinishReason, Source, Usage};
 use crate::run::{self, Question};
 
 /// The longest question, in characters.
@@ -68,15 +69,11 @@ pub(crate) async fn chat(
     principal: Principal,
     Json(request): Json<Request>,
 ) -> Result<Response, Error> {
-    let streamed = request.stream;
+    let whole = !request.stream;
     let question = accept(&state, principal, request).await?;
     let conversation = question.conversation;
-    let events = run::answer(state, question);
-    if streamed {
-        Ok(stream(events, request_id))
-    } else {
-        Ok(Json(collect(events, conversation).await?).into_response())
-    }
+    let events = run::answer(state, question, request_id);
+    if !whole { Ok(streamed(events)) } else { Ok(Json(collect(events, conversation).await?).into_response()) }
 }
 
 /// Checks a question and enters it into its conversation, before the first byte of an answer.
@@ -108,13 +105,10 @@ async fn accept(state: &State, principal: Principal, request: Request) -> Result
     Ok(Question { principal, conversation, text: request.message, collections: request.collections })
 }
 
-fn stream(events: impl Stream<Item = Event> + Send + 'static, request_id: RequestId) -> Response {
-    let events = events.enumerate().filter_map(move |(index, event)| {
-        if let Event::Failed(error) = &event {
-            tracing::error!(request_id = request_id.0, %error, "the answer failed");
-        }
-        let encoded =
-            event.encode(index + 1, &request_id).inspect_err(|error| tracing::error!(%error, "an event was not sent"));
+fn streamed(events: impl Stream<Item = Event> + Send + 'static) -> Response {
+    let events = events.zip(stream::iter(1..)).filter_map(|(event, number)| {
+        let encoded = native::encode(&event, number);
+        let encoded = encoded.inspect_err(|error| tracing::error!(%error, "an event was not sent"));
         future::ready(encoded.ok().map(Ok::<_, Infallible>))
     });
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping")).into_response();
@@ -135,7 +129,7 @@ struct WholeAnswer {
     citations: Vec<Citation>,
     sources: Vec<Source>,
     usage: Usage,
-    model: &'static str,
+    model: String,
     finish_reason: FinishReason,
 }
 
@@ -143,7 +137,7 @@ struct WholeAnswer {
 async fn collect(events: impl Stream<Item = Event>, conversation_id: ConversationId) -> Result<WholeAnswer, Error> {
     let mut events = std::pin::pin!(events);
     let (mut answer, mut citations, mut sources) = (String::new(), Vec::new(), Vec::new());
-    let (mut usage, mut model) = (Usage::default(), "");
+    let (mut usage, mut model) = (Usage::default(), String::new());
     while let Some(event) = events.next().await {
         match event {
             Event::Start { model: name, .. } => model = name,
@@ -152,7 +146,7 @@ async fn collect(events: impl Stream<Item = Event>, conversation_id: Conversatio
             Event::Delta { text } => answer.push_str(&text),
             Event::Citation(citation) => citations.push(citation),
             Event::Usage(used) => usage = used,
-            Event::Failed(error) => return Err(error),
+            Event::Error(problem) => return Err(Error::internal(problem.detail)),
             Event::Done { finish_reason, message_id } => {
                 let model = std::mem::take(&mut model);
                 return Ok(WholeAnswer {

@@ -5,6 +5,7 @@ use futures::Stream;
 use serde_json::json;
 use shared::embed::estimated_tokens;
 use shared::error::Error;
+use shared::http::{RequestId, problem_for};
 use shared::retrieval::{Passage, SearchQuery};
 use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal};
 use time::OffsetDateTime;
@@ -28,23 +29,23 @@ pub(crate) struct Question {
 }
 
 /// The answer as it is made. What was said is stored before `done`, so that who saw `done` can read it back.
-pub(crate) fn answer(state: State, question: Question) -> impl Stream<Item = Event> {
+pub(crate) fn answer(state: State, question: Question, request_id: RequestId) -> impl Stream<Item = Event> {
     stream! {
         let message_id = MessageId::new();
-        yield Event::Start { message_id, conversation_id: question.conversation, model: extractive::MODEL };
+        yield Event::Start { message_id, conversation_id: question.conversation, model: extractive::MODEL.to_owned() };
 
         let call = "call_1".to_owned();
         let mut arguments = json!({ "query": question.text });
         if !question.collections.is_empty() {
             arguments["collections"] = json!(question.collections);
         }
-        yield Event::ToolCall { id: call.clone(), name: "search", arguments };
+        yield Event::ToolCall { id: call.clone(), name: "search".to_owned(), arguments };
 
         let mut said = Said::default();
         let outcome = match retrieve(&state, &question).await {
             Ok(passages) => {
                 said.sources = passages.iter().zip(1..).map(|(passage, n)| Source::new(n, passage)).collect();
-                yield Event::ToolResult { id: call, sources: said.sources.clone() };
+                yield Event::ToolResult { id: call, sources: said.sources.clone(), error: None };
                 for event in said.compose(&question.text, &passages) {
                     yield event;
                 }
@@ -56,7 +57,10 @@ pub(crate) fn answer(state: State, question: Question) -> impl Stream<Item = Eve
         let finish_reason = match outcome {
             Ok(()) => FinishReason::Stop,
             Err(error) => {
-                yield Event::Failed(error);
+                tracing::error!(request_id = request_id.0, %error, "the answer failed");
+                let mut problem = problem_for(&error);
+                problem.request_id = request_id.0;
+                yield Event::Error(Box::new(problem));
                 FinishReason::Error
             }
         };

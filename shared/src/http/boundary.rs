@@ -109,7 +109,8 @@ fn add_headers(error: &Error, response: &mut Response) {
         Error::Unavailable { retry_after, .. }
         | Error::RateLimited { retry_after, .. }
         | Error::TooManyIngestions { retry_after, .. }
-        | Error::IdempotencyInProgress { retry_after } => {
+        | Error::IdempotencyInProgress { retry_after }
+        | Error::Model { retry_after: Some(retry_after), .. } => {
             // Whole seconds, rounded up: never too early.
             let seconds = retry_after.as_micros().div_ceil(1_000_000).max(1);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));

@@ -1,46 +1,48 @@
+use std::borrow::Cow;
+
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::error::{Error, FieldError};
+use crate::error::{Error, FieldError, ModelFault};
 
 /// A problem document (RFC 9457, `application/problem+json`).
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// A URI that names the kind of problem; `about:blank` where the status says it all.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// The status in words.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// The HTTP status.
     pub status: u16,
     /// A sentence for the caller.
     pub detail: String,
     /// The path of the request.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub instance: String,
     /// A stable name for programs.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// The id to quote when asking for help.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub request_id: String,
     /// What was wrong with which part of the input.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// The limits that were exceeded (draft-ietf-httpapi-ratelimit-headers).
-    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
-    pub violated_policies: Vec<&'static str>,
+    #[serde(rename = "violated-policies", default, skip_serializing_if = "Vec::is_empty")]
+    pub violated_policies: Vec<Cow<'static, str>>,
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error"),
+            kind: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or("Error").into(),
             status: status.as_u16(),
             detail: detail.into(),
             instance: String::new(),
-            code,
+            code: code.into(),
             request_id: String::new(),
             errors: Vec::new(),
             violated_policies: Vec::new(),
@@ -97,24 +99,50 @@ pub fn problem_for(error: &Error) -> Problem {
                 "rate_limited",
                 format!("The limit of requests is reached: {}.", violated.join(", ")),
             );
-            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
-            problem.violated_policies.clone_from(violated);
+            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
+            problem.violated_policies = violated.iter().map(|policy| (*policy).into()).collect();
             problem
         }
         Error::QuotaExceeded { quota, limit } => {
             let detail = format!("The tenant stores as much as it may: the quota {quota} is {limit}.");
             let mut problem = Problem::new(StatusCode::FORBIDDEN, "quota_exceeded", detail);
-            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
-            problem.violated_policies = vec![quota];
+            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
+            problem.violated_policies = vec![(*quota).into()];
             problem
         }
         Error::TooManyIngestions { limit, .. } => {
             let detail =
                 format!("The tenant may have {limit} documents in work at a time; try again when some are done.");
             let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
-            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded";
-            problem.violated_policies = vec!["ingestions"];
+            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
+            problem.violated_policies = vec!["ingestions".into()];
             problem
+        }
+        Error::Model { fault, .. } => {
+            let (status, code, detail) = match fault {
+                ModelFault::Unavailable => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "model_unavailable",
+                    "The language model is not available right now.",
+                ),
+                ModelFault::Overloaded => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "model_overloaded",
+                    "The language model is asked too much right now.",
+                ),
+                ModelFault::TimedOut => {
+                    (StatusCode::GATEWAY_TIMEOUT, "model_timed_out", "The language model did not answer in time.")
+                }
+                ModelFault::Broken => (
+                    StatusCode::BAD_GATEWAY,
+                    "model_broken",
+                    "The language model broke off, or said what makes no sense.",
+                ),
+                ModelFault::Refused => {
+                    (StatusCode::BAD_GATEWAY, "model_refused", "The language model refused the request.")
+                }
+            };
+            Problem::new(status, code, detail)
         }
         Error::Unavailable { .. } => {
             let mut problem = Problem::new(
@@ -122,7 +150,7 @@ pub fn problem_for(error: &Error) -> Problem {
                 "unavailable",
                 "A part of the service is not available right now; try again shortly.",
             );
-            problem.kind = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+            problem.kind = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity".into();
             problem
         }
         Error::Internal(_) => internal(),
