@@ -101,7 +101,7 @@ mod tests {
     /// Candidates of two documents, by the document, the place in it, and the text; each scores less than the one before.
     fn selected(query: &SearchQuery, candidates: &[(usize, u32, &str)]) -> Vec<FoundPassage> {
         let ids = [DocumentId::new(), DocumentId::new()];
-        let documents = ids.iter().map(|id| (*id, document(*id))).collect();
+        let documents: HashMap<_, _> = ids.iter().map(|id| (*id, document(*id))).collect();
         let candidate = |(place, (of, chunk_index, text)): (usize, &(usize, u32, &str))| {
             // Passages of 20 characters with one between them, but for what is taken up.
             let length = u32::try_from(text.chars().count()).unwrap();
