@@ -114,7 +114,7 @@ impl Way {
         let by_document = documents <= MAX_SEARCHES;
         if passages <= FEW_PASSAGES.min(most) {
             Self::OneByOne
-        } else if by_document && documents <= passages.div_ceil(MAX_NEAREST) {
+        } else if by_document && (documents <= passages.div_ceil(MAX_NEAREST) || passages > most) {
             Self::ByDocument
         } else if passages * MAX_NEAREST >= WORTH_A_SEARCH * all || passages > most {
             Self::Whole
@@ -148,6 +148,7 @@ mod tests {
         ] {
             assert_eq!(Way::of(documents, passages, all, 2_000), way, "{passages} passages of {documents} documents");
         }
+        assert_eq!(Way::of(5, 5, 10_000, 0), ByDocument, "where none are compared");
     }
 
     #[test]
