@@ -3,6 +3,7 @@
 mod lacking;
 mod nearest;
 mod postings;
+mod scored;
 
 use std::collections::HashMap;
 

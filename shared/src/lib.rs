@@ -21,6 +21,7 @@ pub mod language;
 pub mod metrics;
 pub mod openapi;
 pub mod page;
+pub mod rerank;
 pub mod retrieval;
 pub mod signing;
 pub mod tables;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
+    AttributeDefinition, AttributeValue, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+    GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, Projection, ProjectionType, ScalarAttributeType,
+    StreamSpecification, StreamViewType,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -22,7 +23,11 @@ use crate::terms::Term;
 
 /// The index that lists a collection's documents.
 pub const BY_COLLECTION: &str = "by_collection";
-/// The attribute that names its partitions.
+/// The index of a collection's documents by what filters ask about.
+pub const CATALOGUE: &str = "catalogue";
+/// What it holds beside the keys.
+const CATALOGUED: [&str; 3] = ["chunk_count", "metadata", "served_version"];
+/// The attribute that names the partitions of both.
 pub const COLLECTION_KEY: &str = "collection_key";
 /// The index that lists the passages in which an exact term stands.
 pub const BY_TERM: &str = "by_term";
@@ -319,13 +324,18 @@ pub fn numbers(vector: &AttributeValue) -> Option<Vec<f32>> {
     vector.as_l().ok()?.iter().map(|number| number.as_n().ok()?.parse().ok()).collect()
 }
 
-/// Creates the tables that do not exist yet, with the index of one edition, for vectors of `dimensions` numbers.
+/// Creates the tables that do not exist yet, with the index of one edition, for vectors of `dimensions` numbers; and the
+/// indexes that tables from before them lack.
 pub async fn create(dynamodb: &DynamoDb, edition: Edition, dimensions: usize) -> Result<(), Error> {
     let existing = dynamodb.client.list_tables().send().await?.table_names.unwrap_or_default();
-    if !existing.contains(&dynamodb.table) {
+    if existing.contains(&dynamodb.table) {
+        add_index(dynamodb, &dynamodb.table, CATALOGUE, keys_by_collection()?, catalogued()).await?;
+    } else {
         main_table(dynamodb)?.send().await?;
     }
-    if !existing.contains(&dynamodb.chunks_table) {
+    if existing.contains(&dynamodb.chunks_table) {
+        add_index(dynamodb, &dynamodb.chunks_table, BY_TERM, keys_by_term()?, keys_only()).await?;
+    } else {
         chunks_table(dynamodb, edition, dimensions)?.send().await?;
     }
     Ok(())
@@ -333,20 +343,24 @@ pub async fn create(dynamodb: &DynamoDb, edition: Edition, dimensions: usize) ->
 
 /// The request that creates the main table.
 pub fn main_table(dynamodb: &DynamoDb) -> Result<CreateTableFluentBuilder, Error> {
-    let by_collection = GlobalSecondaryIndex::builder()
-        .index_name(BY_COLLECTION)
-        .key_schema(key(COLLECTION_KEY, KeyType::Hash)?)
-        .key_schema(key("sk", KeyType::Range)?)
-        .projection(Projection::builder().projection_type(ProjectionType::All).build())
-        .build()
-        .map_err(Error::internal)?;
+    let index = |name, projection| {
+        GlobalSecondaryIndex::builder()
+            .index_name(name)
+            .set_key_schema(Some(keys_by_collection()?))
+            .projection(projection)
+            .build()
+            .map_err(Error::internal)
+    };
+    let by_collection = index(BY_COLLECTION, Projection::builder().projection_type(ProjectionType::All).build())?;
+    let catalogue = index(CATALOGUE, catalogued())?;
     let stream = StreamSpecification::builder()
         .stream_enabled(true)
         .stream_view_type(StreamViewType::NewAndOldImages)
         .build()
         .map_err(Error::internal)?;
-    table(dynamodb, &dynamodb.table, &["pk", "sk", COLLECTION_KEY])
-        .map(|request| request.global_secondary_indexes(by_collection).stream_specification(stream))
+    let request = table(dynamodb, &dynamodb.table, &["pk", "sk", COLLECTION_KEY])?;
+    let request = request.global_secondary_indexes(by_collection).global_secondary_indexes(catalogue);
+    Ok(request.stream_specification(stream))
 }
 
 /// The request that creates the table of chunks, with the index of one edition.
@@ -358,14 +372,59 @@ pub fn chunks_table(
     let index = editions::definition(edition, dimensions)?;
     let by_term = GlobalSecondaryIndex::builder()
         .index_name(BY_TERM)
-        .key_schema(key(TERM, KeyType::Hash)?)
-        // By document: the newest are asked for first, or one alone.
-        .key_schema(key("pk", KeyType::Range)?)
-        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .set_key_schema(Some(keys_by_term()?))
+        .projection(keys_only())
         .build()
         .map_err(Error::internal)?;
     table(dynamodb, &dynamodb.chunks_table, &["pk", "sk", "scope", "document_id", TERM])
         .map(|request| request.vector_indexes(index).global_secondary_indexes(by_term))
+}
+
+/// Adds an index to a table, unless it is there.
+async fn add_index(
+    dynamodb: &DynamoDb,
+    table: &str,
+    name: &str,
+    keys: Vec<KeySchemaElement>,
+    projection: Projection,
+) -> Result<(), Error> {
+    let described = dynamodb.client.describe_table().table_name(table).send().await?;
+    let indexes = described.table.and_then(|table| table.global_secondary_indexes).unwrap_or_default();
+    if indexes.iter().any(|index| index.index_name() == Some(name)) {
+        return Ok(());
+    }
+    let mut request = dynamodb.client.update_table().table_name(table);
+    for key in &keys {
+        request = request.attribute_definitions(string(key.attribute_name())?);
+    }
+    let create = CreateGlobalSecondaryIndexAction::builder()
+        .index_name(name)
+        .set_key_schema(Some(keys))
+        .projection(projection)
+        .build()
+        .map_err(Error::internal)?;
+    request.global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(create).build()).send().await?;
+    Ok(())
+}
+
+/// By document within a term: the newest are asked for first, or one alone.
+fn keys_by_term() -> Result<Vec<KeySchemaElement>, Error> {
+    Ok(vec![key(TERM, KeyType::Hash)?, key("pk", KeyType::Range)?])
+}
+
+fn keys_only() -> Projection {
+    Projection::builder().projection_type(ProjectionType::KeysOnly).build()
+}
+
+fn keys_by_collection() -> Result<Vec<KeySchemaElement>, Error> {
+    Ok(vec![key(COLLECTION_KEY, KeyType::Hash)?, key("sk", KeyType::Range)?])
+}
+
+fn catalogued() -> Projection {
+    Projection::builder()
+        .projection_type(ProjectionType::Include)
+        .set_non_key_attributes(Some(CATALOGUED.map(str::to_owned).to_vec()))
+        .build()
 }
 
 fn table(dynamodb: &DynamoDb, name: &str, attributes: &[&str]) -> Result<CreateTableFluentBuilder, Error> {

@@ -11,9 +11,6 @@ use crate::tenancy::{CollectionId, DocumentId, TenantId};
 /// `SearchVectors` returns at most this many results.
 pub const MAX_NEAREST: usize = 100;
 
-/// What is asked of a passage for a [`Hit`]. `#text` stands for `text`, which is a reserved word.
-pub(super) const PROJECTION: &str = "document_id, chunk_index, heading, page, span_end, span_start, #text, version";
-
 /// A passage near a vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
@@ -44,7 +41,7 @@ impl Chunks {
             .index_name(edition.index())
             .set_search_vector(Some(tables::vector(vector)))
             .top_k(i32::try_from(MAX_NEAREST).unwrap_or(i32::MAX))
-            .projection_expression(PROJECTION)
+            .projection_expression(projection())
             .expression_attribute_names("#text", "text")
             .expression_attribute_names("#scope", SCOPE)
             .expression_attribute_values(":scope", text(tables::vector_scope(tenant, collection)));
@@ -62,33 +59,29 @@ impl Chunks {
             }
             Err(error) => return Err(error.into()),
         };
-        let hits = answer.search_results.unwrap_or_default().into_iter().map(|result| {
+        let mut hits = Vec::new();
+        for result in answer.search_results.unwrap_or_default() {
             let item = result.item.ok_or_else(|| Error::internal("a search result without its item"))?;
             #[expect(clippy::cast_possible_truncation, reason = "the index computes with f32 anyway")]
             let similarity = 1.0 - result.score as f32;
-            hit(item, similarity)
-        });
-        hits.collect::<Result<_, _>>().map(Some)
+            hits.push(Hit::from_item(item, similarity)?);
+        }
+        Ok(Some(hits))
     }
 }
 
-/// What [`PROJECTION`] returned.
-pub(super) fn hit(item: Item, similarity: f32) -> Result<Hit, Error> {
-    let document_id = item.get("document_id").and_then(|id| id.as_s().ok()?.parse().ok());
-    let document_id = document_id.ok_or_else(|| Error::internal("a passage without its document"))?;
-    Ok(Hit { document_id, chunk: serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?, similarity })
+impl Hit {
+    pub(super) fn from_item(item: Item, similarity: f32) -> Result<Self, Error> {
+        let document_id = item
+            .get("document_id")
+            .and_then(|id| id.as_s().ok()?.parse().ok())
+            .ok_or_else(|| Error::internal("a passage without its document"))?;
+        Ok(Self { document_id, chunk: serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?, similarity })
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::PROJECTION;
-    use crate::tables::PROJECTED;
-
-    #[test]
-    fn a_search_asks_for_what_the_index_holds() {
-        let mut asked: Vec<_> = PROJECTION.split(", ").map(|name| name.trim_start_matches('#')).collect();
-        asked.retain(|name| *name != "document_id");
-        asked.sort_unstable();
-        assert_eq!(asked, PROJECTED);
-    }
+/// What a [`Hit`] is made of; `#text` stands for `text`, which is a reserved word.
+pub(super) fn projection() -> String {
+    let others: Vec<_> = tables::PROJECTED.iter().filter(|name| **name != "text").copied().collect();
+    format!("document_id, #text, {}", others.join(", "))
 }

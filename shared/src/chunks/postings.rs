@@ -4,11 +4,9 @@
 //! the term it would cost a write less; but nothing that removes a passage could be sure to find one that a worker wrote late,
 //! unless each passage and its postings were one transaction, which costs more.
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 
-use super::nearest::{PROJECTION, hit};
-use super::{Chunk, Chunks, Hit, Item};
-use crate::editions::Edition;
+use super::{Chunk, Chunks, Item};
 use crate::error::Error;
 use crate::tables::{self, BY_TERM, Key, POSTING, TERM, text};
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
@@ -57,27 +55,6 @@ impl Chunks {
             .send()
             .await?;
         Ok(answer.items.unwrap_or_default().iter().filter_map(|item| chunk_key(tenant, item)).collect())
-    }
-
-    /// Those of the passages that exist, at most 100, each with its similarity to a vector; 0 if it has none of the edition.
-    pub async fn get(
-        &self,
-        tenant: &TenantId,
-        keys: &[ChunkKey],
-        edition: Edition,
-        vector: &[f32],
-    ) -> Result<Vec<Hit>, Error> {
-        let keys = keys.iter().map(|key| Key::chunk(tenant, key.document, key.version, key.index));
-        let wanted = KeysAndAttributes::builder()
-            .projection_expression(format!("{PROJECTION}, #vector"))
-            .expression_attribute_names("#text", "text")
-            .expression_attribute_names("#vector", edition.vector());
-        let items = self.dynamodb.get_batch_of(&self.dynamodb.chunks_table, keys.collect(), wanted).await?;
-        let hits = items.into_iter().map(|mut item| {
-            let own = item.remove(&edition.vector()).and_then(|own| tables::numbers(&own));
-            hit(item, own.map_or(0.0, |own| cosine(&own, vector)))
-        });
-        hits.collect()
     }
 
     pub(super) async fn rescope_postings(
@@ -138,12 +115,6 @@ fn chunk_key(tenant: &TenantId, item: &Item) -> Option<ChunkKey> {
     Some(ChunkKey { document, version, index })
 }
 
-fn cosine(one: &[f32], other: &[f32]) -> f32 {
-    let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let lengths = (product(one, one) * product(other, other)).sqrt();
-    if one.len() == other.len() && lengths > 0.0 { product(one, other) / lengths } else { 0.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,12 +136,5 @@ mod tests {
         assert!(Key::chunk(&tenant, document, 999_999, 999_999).sk.as_str() < POSTING);
         let posting = |version, index| Key::posting(&tenant, document, version, index, term).sk;
         assert!(posting(1, 99) < posting(1, 100) && posting(1, 100) < posting(2, 0));
-    }
-
-    #[test]
-    fn likeness_is_that_of_directions() {
-        assert!((cosine(&[1.0, 1.0], &[2.0, 2.0]) - 1.0).abs() < 1e-6);
-        assert!(cosine(&[1.0, 0.0], &[0.0, 1.0]).abs() < 1e-6);
-        assert!(cosine(&[0.0], &[1.0]).abs() < 1e-6 && cosine(&[1.0], &[1.0, 2.0]).abs() < 1e-6);
     }
 }

@@ -7,7 +7,6 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, Region};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, TransactWriteItem, WriteRequest};
 
 use futures::future::try_join_all;
@@ -79,24 +78,18 @@ impl DynamoDb {
 
     /// Those of the items of the main table that exist, in no order; at most 100 keys.
     pub async fn get_batch(&self, keys: Vec<Key>) -> Result<Vec<HashMap<String, AttributeValue>>, Error> {
-        self.get_batch_of(&self.table, keys, KeysAndAttributes::builder()).await
-    }
-
-    /// Those of the items of a table that exist, in no order, with what is wanted of them; at most 100 keys.
-    pub async fn get_batch_of(
-        &self,
-        table: &str,
-        keys: Vec<Key>,
-        wanted: KeysAndAttributesBuilder,
-    ) -> Result<Vec<HashMap<String, AttributeValue>>, Error> {
         let mut keys: Vec<_> = keys.into_iter().map(Key::attributes).collect();
         let mut items = Vec::with_capacity(keys.len());
         for _ in 0..BATCH_ROUNDS {
             if keys.is_empty() {
                 return Ok(items);
             }
-            let wanted = wanted.clone().set_keys(Some(keys)).consistent_read(true).build().map_err(Error::internal)?;
-            let answer = self.client.batch_get_item().request_items(table, wanted).send().await?;
+            let wanted = KeysAndAttributes::builder()
+                .set_keys(Some(keys))
+                .consistent_read(true)
+                .build()
+                .map_err(Error::internal)?;
+            let answer = self.client.batch_get_item().request_items(&self.table, wanted).send().await?;
             items.extend(answer.responses.unwrap_or_default().into_values().flatten());
             keys = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys).collect();
         }

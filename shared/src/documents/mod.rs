@@ -1,5 +1,6 @@
 //! Documents: what is known of each, and the only ways to their items.
 
+mod catalogue;
 mod change;
 mod editions;
 pub mod filename;
@@ -11,6 +12,7 @@ mod removal;
 mod repository;
 mod uploads;
 
+pub use catalogue::{Matching, Served};
 pub use change::Change;
 pub use editions::Behind;
 pub use metadata::MetadataShape;

@@ -11,7 +11,7 @@ use super::query::{Mode, SearchQuery};
 use super::words::content_words;
 use crate::chunks::ChunkKey;
 use crate::error::Error;
-use crate::tenancy::Principal;
+use crate::tenancy::{DocumentId, Principal};
 use crate::terms::{Kind, Occurrence, Term, occurrences};
 
 /// The most terms of a query that are looked up.
@@ -77,6 +77,11 @@ impl ByTerms {
         }
     }
 
+    /// Leaves only passages of some documents.
+    pub(super) fn retain(&mut self, is_asked: impl Fn(DocumentId) -> bool) {
+        self.0.retain(|key, _| is_asked(key.document));
+    }
+
     /// Tells candidates which terms stand in them.
     pub(super) fn mark(&self, candidates: &mut [Candidate]) {
         for candidate in candidates {
@@ -117,7 +122,6 @@ fn tells(asked: &Occurrence, words: usize, passages: usize) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tenancy::DocumentId;
 
     fn asked(query: &str) -> Occurrence {
         occurrences(query, 1).remove(0)

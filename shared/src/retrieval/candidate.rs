@@ -26,7 +26,11 @@ pub struct Candidate {
     pub exact: f32,
     /// Its BM25 score; 0 until it is ranked, and for what has none of the query's words.
     pub lexical: f32,
-    /// The score it is ranked by, from 0 to 1.
+    /// The score of both together, from 0 to 1.
+    pub fused: f32,
+    /// How relevant the reranker finds it, from 0 to 1; none if it was not asked.
+    pub relevance: Option<f32>,
+    /// The score it is shown with, from 0 to 1.
     pub score: f32,
 }
 
@@ -43,6 +47,8 @@ impl Candidate {
             terms: Vec::new(),
             exact: 0.0,
             lexical: 0.0,
+            fused: 0.0,
+            relevance: None,
             score: 0.0,
         }
     }

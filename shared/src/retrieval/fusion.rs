@@ -18,7 +18,8 @@ pub(super) fn fuse(candidates: &mut [Candidate], lexical: &[f32], weight: f32) {
         let dense = candidate.similarity.map_or(0.0, |similarity| scaled(similarity, &dense_range));
         let fused = weight.mul_add(scaled(*lexical, &lexical_range), (1.0 - weight) * dense);
         candidate.lexical = *lexical;
-        candidate.score = (fused + candidate.exact) / (1.0 + most);
+        candidate.fused = (fused + candidate.exact) / (1.0 + most);
+        candidate.score = candidate.fused;
     }
 }
 
