@@ -53,6 +53,14 @@ impl Candidate {
         }
     }
 
+    /// What it says with its headings.
+    pub(super) fn searchable(&self) -> String {
+        match &self.chunk.heading {
+            Some(heading) => format!("{heading}\n{}", self.chunk.text),
+            None => self.chunk.text.clone(),
+        }
+    }
+
     /// Which passage it is.
     pub(super) fn key(&self) -> ChunkKey {
         ChunkKey { document: self.document_id, version: self.chunk.version, index: self.chunk.chunk_index }
