@@ -108,8 +108,8 @@ impl Retriever {
         let candidates = candidates.ok_or_else(|| Error::unavailable("no vector index answers"))?;
         clock.lap("candidates");
 
-        if let Some(narrowed) = &narrowed {
-            by_terms.retain(|document| narrowed.may_hold(document));
+        if let Some(passing) = narrowed.as_ref().and_then(Narrowed::passing) {
+            by_terms.retain(|document| passing.contains(&document));
         }
         let candidates = candidate::join(candidates);
         let (mut candidates, mut documents) =

@@ -4,6 +4,8 @@
 //! document. A filter that ran over its results would lose most of what it is to find. So the documents that pass are looked up
 //! first ([`Documents::matching`]), and their number decides the rest, each way with a bounded number of requests.
 
+use std::collections::HashSet;
+
 use futures::future::try_join_all;
 
 use super::places::Place;
@@ -78,9 +80,9 @@ impl Narrowed {
         self.documents.len()
     }
 
-    /// Whether passages of a document may pass.
-    pub(super) fn may_hold(&self, document: DocumentId) -> bool {
-        !self.complete || self.documents.iter().any(|(_, served)| served.id == document)
+    /// The documents that pass, if all were asked.
+    pub(super) fn passing(&self) -> Option<HashSet<DocumentId>> {
+        self.complete.then(|| self.documents.iter().map(|(_, served)| served.id).collect())
     }
 
     /// The places to search one by one.
