@@ -1,6 +1,6 @@
 """Words that stand in one document only, each alone as the query: it has one right answer."""
 
-from testset import PASSAGES, Owners
+from testset import EACH_DOCUMENT_ONCE, PASSAGES, Owners
 
 COLLECTION = "together"
 
@@ -14,7 +14,7 @@ def measure(api, path, sets):
     files = [(f"{each.name}-{name}", text) for each in sets for name, text in each.files()]
     entries = [(each.name, entry["_id"]) for each in sets for entry in each.corpus]
     owners = Owners(api.upload_all(COLLECTION, files), entries)
-    found = api.search_all("rare words", [word for word, _, _ in words], COLLECTION, limit=PASSAGES)
+    found = api.search_all("rare words", [word for word, _, _ in words], COLLECTION, **EACH_DOCUMENT_ONCE)
     places = []
     for (word, set_name, entry), passages in zip(words, found):
         ranking = owners.ranking(passages)

@@ -6,6 +6,7 @@ import math
 
 MODES = ("hybrid", "semantic")
 PASSAGES = 100
+EACH_DOCUMENT_ONCE = {"limit": PASSAGES, "max_per_document": 1}
 
 
 class TestSet:
@@ -27,7 +28,7 @@ class TestSet:
         measured = {"documents": len(self.corpus), "queries": len(self.queries), "modes": {}}
         for mode in MODES:
             texts = [query["text"] for query in self.queries]
-            options = {"mode": mode, "limit": PASSAGES}
+            options = {"mode": mode, **EACH_DOCUMENT_ONCE}
             found = api.search_all(f"{self.name}, {mode}", texts, self.name, **options)
             scores = []
             for query, passages in zip(self.queries, found):
@@ -48,7 +49,8 @@ class Owners:
 
     def ranking(self, passages):
         """The entries in the order of their best passage."""
-        documents = dict.fromkeys(passage["document_id"] for passage in passages)
+        found = (place for passage in passages for place in (passage, *passage["duplicates"]))
+        documents = dict.fromkeys(place["document_id"] for place in found)
         return [entry for document in documents for entry in self.entries.get(document, ())]
 
 
