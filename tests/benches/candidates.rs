@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use shared::chunks::{Chunk, Hit};
 use shared::documents::Document;
+use shared::language::Language;
 use shared::retrieval::{Candidate, SearchQuery, rank, select};
 use shared::tenancy::DocumentId;
 use unicode_segmentation::UnicodeSegmentation;
@@ -36,7 +37,7 @@ fn main() {
     for _ in 0..ROUNDS {
         let found = candidates.clone();
         let started = Instant::now();
-        let ranked = rank(&query, 0.3, found);
+        let ranked = rank(&query, 0.45, found);
         let taken = Instant::now();
         let passages = select(&query, ranked, &documents);
         let ended = Instant::now();
@@ -72,7 +73,8 @@ fn candidate(n: u32, document_id: DocumentId) -> Candidate {
         span_start: n % 2 * 1_200,
         span_end: n % 2 * 1_200 + 1_199,
     };
-    Candidate::from(Hit { document_id, chunk, similarity: 0.9 - n as f32 / 200.0 })
+    let near = Candidate::from(Hit { document_id, chunk, similarity: 0.9 - n as f32 / 200.0 });
+    Candidate { filename: "report.md".to_owned(), language: Some(Language::new("en")), ..near }
 }
 
 /// Words such as a report has, others in each passage, with some of the query among them.
@@ -127,17 +129,14 @@ fn text(n: usize) -> String {
         "females",
         "males",
     ];
-    let word = |place: usize| {
-        let mixed = (n * 7_919 + place * 104_729) ^ (place * n);
-        VOCABULARY[mixed % if mixed % 5 == 0 { VOCABULARY.len() } else { 8 + n % 40 }]
-    };
+    let word = |place: usize| VOCABULARY[((n * 7_919 + place * 104_729) ^ (place * n)) % VOCABULARY.len()];
     (0..WORDS).map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn document(id: DocumentId) -> Document {
     serde_json::from_value(json!({
         "id": id, "collection": "default", "filename": "report.md", "content_type": "text/markdown", "size_bytes": 1,
-        "sha256": null, "version": 1, "served_version": 1, "status": "ready", "stages": [], "error": null,
+        "sha256": null, "language": "en", "version": 1, "served_version": 1, "status": "ready", "stages": [], "error": null,
         "chunk_count": 2, "metadata": {}, "created_at": "2026-11-26T12:00:00Z", "updated_at": "2026-11-26T12:00:00Z",
         "created_by": "ada",
     }))

@@ -18,8 +18,8 @@ const SIDE_BY_SIDE: usize = 6;
 const ROUNDS: usize = 4;
 
 impl Chunks {
-    /// These passages with their similarity to a vector, the nearest `most` of them, best first. What is not there, or has no
-    /// vector of the edition, is left out.
+    /// Those of the passages that are there, each with its similarity to a vector, 0 if it has none of the edition: the nearest
+    /// `most` of them, best first.
     pub async fn scored(
         &self,
         tenant: &TenantId,
@@ -60,10 +60,8 @@ impl Chunks {
             let answer = self.dynamodb.client.batch_get_item().request_items(&self.dynamodb.chunks_table, wanted);
             let answer = answer.send().await?;
             for mut item in answer.responses.unwrap_or_default().into_values().flatten() {
-                let Some(similarity) = item.remove(&attribute).and_then(|numbers| similarity(&numbers, vector)) else {
-                    continue;
-                };
-                hits.push(Hit::from_item(item, similarity)?);
+                let similarity = item.remove(&attribute).and_then(|numbers| similarity(&numbers, vector));
+                hits.push(Hit::from_item(item, similarity.unwrap_or_default())?);
             }
             keys = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys).collect();
             if keys.is_empty() {

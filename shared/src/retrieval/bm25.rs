@@ -95,7 +95,7 @@ impl Asked {
         // Taking endings off leaves the first letter as it is, but in languages with prefixes.
         let has_prefixes = matches!(language.code(), "ar" | "ta");
         let initials = (!has_prefixes).then(|| forms.keys().filter_map(|form| form.chars().next()).collect());
-        InLanguage { analyzer, forms, phrases, initials, words: self.words.len() }
+        InLanguage { analyzer, forms, phrases, initials, words: self.words.len(), known: HashMap::new() }
     }
 }
 
@@ -106,6 +106,7 @@ fn lower_words(text: &str) -> Vec<String> {
 }
 
 /// A form that is looked for.
+#[derive(Clone, Copy)]
 struct Form {
     /// Names it within its language.
     number: usize,
@@ -122,10 +123,12 @@ struct InLanguage {
     initials: Option<HashSet<char>>,
     /// The words of the query.
     words: usize,
+    /// Words of the candidates that were compared already: most stand in many of them.
+    known: HashMap<String, Option<Form>>,
 }
 
 impl InLanguage {
-    fn count(&self, candidate: &Candidate) -> Counted {
+    fn count(&mut self, candidate: &Candidate) -> Counted {
         let mut counted = Counted { counts: vec![0.0; self.words], length: 0.0, has_phrases: self.phrases.is_empty() };
         let mut missing: HashSet<usize> = (0..self.phrases.len()).collect();
         let heading = candidate.chunk.heading.as_deref().unwrap_or_default();
@@ -152,12 +155,21 @@ impl InLanguage {
         counted
     }
 
-    fn form(&self, word: &str) -> Option<&Form> {
+    fn form(&mut self, word: &str) -> Option<Form> {
+        if let Some(form) = self.known.get(word) {
+            return *form;
+        }
+        let form = self.unknown(word);
+        self.known.insert(word.to_owned(), form);
+        form
+    }
+
+    fn unknown(&self, word: &str) -> Option<Form> {
         let first = word.chars().next()?;
         let could_be = self.initials.as_ref().is_none_or(|initials| {
             initials.contains(&first) || !first.is_ascii() && plain(word).starts_with(|c| initials.contains(&c))
         });
-        if could_be { self.forms.get(&self.analyzer.form(word)) } else { None }
+        if could_be { self.forms.get(&self.analyzer.form(word)).copied() } else { None }
     }
 }
 

@@ -47,11 +47,11 @@ pub fn select(
     let alone = |selected| Part { selected, merged: Vec::new() };
     let parts =
         if query.merge_adjacent { merge::adjacent(selected) } else { selected.into_iter().map(alone).collect() };
-    let highlighter = Highlighter::new(&query.query);
+    let mut highlighter = Highlighter::new(&query.query);
     let shown = |part: Part| {
         let Part { selected: Selected { candidate, duplicates, explanation, .. }, merged } = part;
         let document = documents.get(&candidate.document_id)?;
-        let highlights = highlighter.highlights(&candidate.chunk.text);
+        let highlights = highlighter.highlights(&candidate.chunk.text, document.language.as_ref());
         Some(FoundPassage { passage: Passage::new(candidate, document), highlights, duplicates, merged, explanation })
     };
     parts.into_iter().filter_map(shown).collect()

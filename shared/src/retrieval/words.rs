@@ -22,13 +22,6 @@ pub fn content_words(text: &str) -> Vec<String> {
     words
 }
 
-/// All words of a text, as [`content_words`] has them.
-pub(super) fn words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    each_word(&lower(text), |word| words.push(ENGLISH.form(word)));
-    words
-}
-
 /// Makes the words of one language comparable.
 pub(super) struct Analyzer {
     stemmer: Option<Stemmer>,

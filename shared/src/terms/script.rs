@@ -45,7 +45,11 @@ pub(super) fn stretches(text: &str) -> impl Iterator<Item = (Script, &str)> {
 
 /// The parts of a text by whether its words are known by pairs of characters.
 pub(crate) fn paired(text: &str) -> impl Iterator<Item = (bool, &str)> {
-    divided(text, |first, next| first.has_pairs() == next.has_pairs()).map(|(script, part)| (script.has_pairs(), part))
+    // Most texts are seen to have none at a glance.
+    let (ascii, other) = if text.is_ascii() { (text, "") } else { ("", text) };
+    let others = divided(other, |first, next| first.has_pairs() == next.has_pairs());
+    let others = others.map(|(script, part)| (script.has_pairs(), part));
+    (!ascii.is_empty()).then_some((false, ascii)).into_iter().chain(others)
 }
 
 fn divided(text: &str, is_same: impl Fn(Script, Script) -> bool) -> impl Iterator<Item = (Script, &str)> {
