@@ -7,7 +7,7 @@ use tests::{TestApp, User, data, markers};
 
 /// Questions, the document that answers each, and what the answer must say.
 const ANSWERED: [(&str, &str, &str); 25] = [
-    ("What do ducks eat?", "encyclopedia-duck.html", "grasses, aquatic plants, fish, insects"),
+    ("Which food sources do ducks eat?", "encyclopedia-duck.html", "grasses, aquatic plants, fish, insects"),
     ("Where does the word duck come from?", "encyclopedia-duck.html", "Old English dūce"),
     ("What is a male duck called?", "encyclopedia-duck.html", "A male is called a drake"),
     ("Do ducks really have a quack that does not echo?", "encyclopedia-duck.html", "this has been proven to be false"),
