@@ -222,7 +222,7 @@ async fn an_answer_ends_at_its_bounds() {
     assert!(requests[2].system().contains("Answer now") && !requests[1].system().contains("Answer now"));
 
     // A model that does not keep to its limit.
-    llm.answer(|_| Turn::pieces(["duck "; 2000]));
+    llm.answer(|_| Turn::pieces(std::iter::repeat_n("duck ", 2_000)));
     let answer = ada.asks("/chat", json!({ "message": "Ducks?" })).await;
     assert_eq!(answer.finish_reason(), "length");
     assert!(answer.text().len() < 16 * 200 + 10, "{}", answer.text().len());
