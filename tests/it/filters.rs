@@ -147,6 +147,7 @@ fn document(metadata: Metadata, chunk_count: u32) -> Document {
         stages: Vec::new(),
         error: None,
         chunk_count,
+        language: None,
         metadata,
         created_at: now,
         updated_at: now,
@@ -173,7 +174,12 @@ fn passage(chunk_index: u32, text: String, numbers: Vec<f32>) -> Embedded {
         span_start: chunk_index * 200,
         span_end: chunk_index * 200 + 199,
     };
-    Embedded { chunk, source: text, vectors: vec![Vector { edition: Edition::FIRST, fingerprint, numbers }] }
+    Embedded {
+        chunk,
+        source: text,
+        vectors: vec![Vector { edition: Edition::FIRST, fingerprint, numbers }],
+        terms: Vec::new(),
+    }
 }
 
 /// Words by lot, the same each time (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
