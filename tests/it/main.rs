@@ -10,6 +10,7 @@ mod changes;
 mod collections;
 mod consistency;
 mod content;
+mod cors;
 mod counters;
 mod crashes;
 mod cursors;
