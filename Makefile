@@ -87,7 +87,7 @@ reindex:
 	@$(LOCAL) reindex
 
 test:
-	@scripts/setup.sh redis weights
+	@scripts/setup.sh redis weights node-clients openai-client
 	cargo test --workspace
 
 check:

