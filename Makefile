@@ -91,13 +91,14 @@ test:
 	cargo test --workspace
 
 check:
-	@scripts/setup.sh template-tools openapi-tools sam
+	@scripts/setup.sh template-tools openapi-tools workflow-tools sam
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	.tools/bin/python scripts/check_template.py
 	python3 scripts/cost.py --max-rest 10 --max-month 60
 	.tools/bin/openapi-spec-validator docs/openapi.json
+	.tools/bin/zizmor --offline --quiet .github/workflows
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/bin/sam validate --lint --template template.yaml
 
 openapi:
@@ -133,7 +134,7 @@ footprint:
 	@python3 scripts/footprint.py $(FUNCTIONS)
 
 deploy:
-	@scripts/setup.sh cargo-lambda sam
+	@scripts/setup.sh cargo-lambda zig sam
 	$(MAKE) --no-print-directory build ARCH=arm64
 	@python3 scripts/deploy.py $(ASK) $(ENVIRONMENT) $(PARAMETERS)
 

@@ -66,7 +66,7 @@ def in_use(prices: dict[str, Any], work: dict[str, Any], users: int, requests: i
         memory = work["memory_mb"][kind["function"]] / 1024
         bill.add("Lambda", "lambda_request", count)
         bill.add("Lambda", "lambda_gb_second", count * kind["ms"] / 1000 * memory)
-        bill.add("cache, in use", "cache_ecpu", count * kind["redis"] * usage["ecpu_per_command"])
+        bill.add("cache, in use", "cache_ecpu", count * kind.get("redis", 0) * usage["ecpu_per_command"])
         bill.add("DynamoDB, read and written", "dynamodb_read_unit", count * kind.get("read_units", 0))
         bill.add("DynamoDB, read and written", "dynamodb_write_unit", count * kind.get("write_units", 0))
         bill.add("DynamoDB, stored", "dynamodb_gb_month", count * kind.get("stored_bytes", 0) / GB)

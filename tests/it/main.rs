@@ -11,6 +11,7 @@ mod collections;
 mod consistency;
 mod content;
 mod cors;
+mod costs;
 mod counters;
 mod crashes;
 mod cursors;

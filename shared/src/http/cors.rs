@@ -10,7 +10,7 @@ use tower_http::cors::CorsLayer;
 use crate::config::AllowedOrigins;
 
 /// How long a browser may remember what it was allowed; none of them does so for longer.
-const REMEMBERED: Duration = Duration::from_secs(2 * 60 * 60);
+const REMEMBERED: Duration = Duration::from_hours(2);
 
 /// Lets pages of these origins call a router and read its answers (Fetch Standard, "CORS protocol"). On Lambda it is API
 /// Gateway that answers the question a browser asks before, by the same lists in the template.

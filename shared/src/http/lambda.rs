@@ -18,9 +18,10 @@ pub async fn run(router: Router) -> Result<(), lambda_http::Error> {
 }
 
 /// Like [`run`], with answers streamed as they are made. Every route of the function streams then, so each needs an
-/// integration that reads the streaming format.
+/// integration that reads the streaming format. Where Lambda says that an environment takes several requests at a time, as
+/// on its Managed Instances (`AWS_LAMBDA_MAX_CONCURRENCY`), it does.
 pub async fn run_streaming(router: Router) -> Result<(), lambda_http::Error> {
-    lambda_http::run_with_streaming_response(cors(on_lambda(router), allowed_origins()?)).await
+    lambda_http::run_with_streaming_response_concurrent(cors(on_lambda(router), allowed_origins()?)).await
 }
 
 fn allowed_origins() -> Result<AllowedOrigins, ConfigError> {
