@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clients::Message;
+use crate::clients::{BlobKey, Message};
 use crate::error::Error;
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
@@ -13,7 +13,7 @@ use crate::tenancy::{CollectionId, DocumentId, TenantId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Task {
-    /// Give up a version whose bytes have not arrived when the time for them is over.
+    /// See whether the bytes of a version are there: work on it then, and give it up if the time for them is over.
     Expire(Awaited),
     /// Find the tenants whose documents are to be re-embedded.
     Reindex(Survey),
@@ -63,6 +63,11 @@ pub struct Awaited {
 }
 
 impl Awaited {
+    /// Where its bytes are to be.
+    pub fn key(&self) -> BlobKey {
+        BlobKey { tenant: self.tenant.clone(), document: self.document, version: self.version }
+    }
+
     /// The message that asks for it, delayed until it can be done or for as long as a message can be.
     pub fn message(&self, now: i64) -> Result<Message, Error> {
         let seconds = u64::try_from(self.expires_at - now).unwrap_or(0);

@@ -10,6 +10,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
+use shared::clients::FolderQueue;
 use shared::config::Variables;
 use shared::tenancy::Role;
 use tempfile::TempDir;
@@ -25,10 +26,15 @@ const KILLS: usize = 200;
 const SIDE_BY_SIDE: usize = 4;
 
 /// An installation whose documents are worked on by nobody but the test.
-async fn app() -> (TestApp, TempDir) {
+pub(crate) async fn app() -> (TestApp, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("file://{}/{QUEUE}", folder.path().display());
     (TestApp::start_with(&[("INGEST_QUEUE_URL", &url)]).await, folder)
+}
+
+/// Its queue.
+pub(crate) fn queue(folder: &TempDir) -> FolderQueue {
+    FolderQueue::open(&folder.path().join(QUEUE)).unwrap()
 }
 
 /// A worker that takes many small steps.
@@ -38,12 +44,17 @@ async fn worker(app: &TestApp) -> ingest::State {
 }
 
 /// The message that announces a version.
-fn message(tenant: &str, id: &str, version: u32) -> SqsEvent {
+pub(crate) fn message(tenant: &str, id: &str, version: u32) -> SqsEvent {
+    delivery(notification(&format!("t/{tenant}/{id}/{version}/original")), 1)
+}
+
+/// A message, received so many times.
+pub(crate) fn delivery(body: String, receives: u32) -> SqsEvent {
     let mut message = SqsMessage::default();
     message.message_id = Some("1".to_owned());
     message.receipt_handle = Some("1.1".to_owned());
-    message.body = Some(notification(&format!("t/{tenant}/{id}/{version}/original")));
-    message.attributes.insert("ApproximateReceiveCount".to_owned(), "1".to_owned());
+    message.body = Some(body);
+    message.attributes.insert("ApproximateReceiveCount".to_owned(), receives.to_string());
     message.event_source_arn = Some(format!("arn:aws:sqs:us-east-1:123456789012:{QUEUE}"));
     let mut event = SqsEvent::default();
     event.records = vec![message];
@@ -83,7 +94,7 @@ fn mortal<F: Future>(work: F, steps: usize) -> Mortal<F> {
     Mortal { work: Box::pin(work), steps, taken: 0 }
 }
 
-fn well(response: &SqsBatchResponse) -> bool {
+pub(crate) fn well(response: &SqsBatchResponse) -> bool {
     response.batch_item_failures.is_empty()
 }
 
@@ -231,4 +242,46 @@ async fn a_worker_that_dies_over_a_document_that_is_deleted_leaves_no_orphan() {
     }
     println!("{written} passages were written after their document was purged");
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_overtaken_leaves_a_document_that_was_moved_where_it_went() {
+    let (app, _queue) = app().await;
+    let (worker, admin) = (worker(&app).await, app.user("acme", "ann", Role::Admin));
+    admin.put("/collections/birds", json!({})).await.expect(200);
+    let reference = admin.upload("report.md", content(0)).await;
+    let (_, steps) = mortal(ingest::handle(worker.clone(), message("acme", &reference, 1)), usize::MAX).await;
+    let mut overtaken = 0;
+    for number in 1..20 {
+        let id = admin.upload("report.md", content(number)).await;
+        let mut slow = mortal(ingest::handle(worker.clone(), message("acme", &id, 1)), usize::MAX);
+        let reached = steps * number / 20;
+        let over = mortal(&mut slow, reached).await.0.is_some();
+        assert!(well(&ingest::handle(worker.clone(), message("acme", &id, 1)).await));
+        admin.patch(&format!("/documents/{id}"), json!({ "collection": "birds" })).await.expect(200);
+        found_all(&admin, &id).await;
+        if !over {
+            overtaken += 1;
+            assert!(well(&slow.await.0.unwrap()));
+        }
+        assert_eq!(found_in_birds(&admin, &id).await, 10, "after {reached} of {steps} steps");
+    }
+    assert!(overtaken > 5, "{overtaken}");
+    app.stop().await;
+}
+
+/// How many passages of a document a search of its collection finds.
+async fn found_in_birds(user: &User<'_>, id: &str) -> usize {
+    let query = json!({ "query": "ducks", "collections": ["birds"], "document_ids": [id], "limit": 100 });
+    user.post("/search", query).await.expect(200).body["data"].as_array().unwrap().len()
+}
+
+async fn found_all(user: &User<'_>, id: &str) {
+    for attempt in 0.. {
+        if found_in_birds(user, id).await == 10 {
+            return;
+        }
+        assert!(attempt < 500, "its passages do not follow");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 mod access;
+mod arrivals;
 mod authorizer;
 mod cache;
 mod changes;
@@ -35,6 +36,7 @@ mod keys;
 mod limiter;
 mod limits;
 mod lookups;
+mod marks;
 mod minilm;
 mod moving;
 mod mutations;

@@ -86,11 +86,15 @@ fn a_damaged_file_ends_in_text_or_a_typed_failure() {
                 if let Ok(text) = runtime.block_on(reading::read(file.path(), name)) {
                     let again = runtime.block_on(reading::read(file.path(), name)).unwrap();
                     prop_assert_eq!(&again, &text);
+                    let (plain, mut covered): (Vec<char>, _) = (text.plain().chars().collect(), 0);
                     for passage in ingest::split(&text, name, &HashingEmbedder::new(64)).unwrap() {
                         let (start, end) = (passage.span.0 as usize, passage.span.1 as usize);
-                        let said: String = text.plain().chars().skip(start).take(end - start).collect();
-                        prop_assert_eq!(said, passage.text);
+                        prop_assert_eq!(plain[start..end].iter().collect::<String>(), passage.text);
+                        let left_out = plain.get(covered..start).unwrap_or_default();
+                        prop_assert!(left_out.iter().all(|c| c.is_whitespace()), "something is left out");
+                        covered = end;
                     }
+                    prop_assert!(plain[covered..].iter().all(|c| c.is_whitespace()), "the end is left out");
                 }
                 Ok(())
             })

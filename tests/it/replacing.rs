@@ -110,19 +110,39 @@ async fn nothing_is_left_of_versions_that_were_replaced() {
         replace(&ada, id(&old), format!("# Version {version}\n\n{DUCKS}").as_bytes()).await.expect(202);
         settled(&ada, id(&old), version).await;
     }
-    let folder = app.folder().join(format!("objects/t/acme/{}", id(&old)));
+    only_version_is_left(&app, id(&old), "5").await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_versions_that_were_never_served() {
+    let app = TestApp::start().await;
+    let ada = app.ada();
+    let first = ada.upload("noise.bin", b"\x7fELF\x02\x01\x01\0\0 not a document").await;
+    ada.worked_off(&first).await;
+    replace(&ada, &first, b"\x7fELF\x02\x01\x01\0\0 not a document either").await.expect(202);
+    ada.worked_off(&first).await;
+    only_version_is_left(&app, &first, "2").await;
+    replace(&ada, &first, DUCKS.as_bytes()).await.expect(202);
+    settled(&ada, &first, 3).await;
+    only_version_is_left(&app, &first, "3").await;
+    app.stop().await;
+}
+
+/// Waits until there are no other objects and no other passages.
+async fn only_version_is_left(app: &TestApp, id: &str, version: &str) {
+    let folder = app.folder().join(format!("objects/t/acme/{id}"));
     let worker = app.worker().await;
-    let (tenant, document) = ("acme".parse().unwrap(), id(&old).parse().unwrap());
+    let (tenant, document) = ("acme".parse().unwrap(), id.parse().unwrap());
     for attempt in 0.. {
         let versions: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         let chunks = worker.chunks.count(&tenant, document).await.unwrap();
-        if versions == ["5"] && chunks == ada.chunks(id(&old)).await.len() {
-            break;
+        if versions == [version] && chunks == app.ada().chunks(id).await.len() {
+            return;
         }
         assert!(attempt < 500, "left are {versions:?} and {chunks} passages");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,27 +10,27 @@ use tests::{TestApp, User};
 
 use crate::flow::DUCKS;
 
-fn announcement(bytes: &[u8]) -> Value {
+pub(crate) fn announcement(bytes: &[u8]) -> Value {
     json!({ "filename": "ducks.md", "content_type": "text/markdown", "size_bytes": bytes.len() })
 }
 
-fn with(mut value: Value, field: &str, content: impl Into<Value>) -> Value {
+pub(crate) fn with(mut value: Value, field: &str, content: impl Into<Value>) -> Value {
     value[field] = content.into();
     value
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digits = |byte: &u8| format!("{byte:02x}");
     Sha256::digest(bytes).iter().map(digits).collect()
 }
 
 /// Announces a file, which must be awaited then.
-async fn announced(user: &User<'_>, announcement: Value) -> Value {
+pub(crate) async fn announced(user: &User<'_>, announcement: Value) -> Value {
     user.post("/documents/upload", announcement).await.expect(201).body
 }
 
 /// Puts bytes where an announcement says.
-async fn put(upload: &Value, bytes: &[u8]) -> Response {
+pub(crate) async fn put(upload: &Value, bytes: &[u8]) -> Response {
     let mut request = Client::new().put(upload["url"].as_str().unwrap()).body(bytes.to_vec());
     for (name, value) in upload["headers"].as_object().unwrap().iter().filter(|(name, _)| *name != "content-length") {
         request = request.header(name, value.as_str().unwrap());
@@ -38,7 +38,7 @@ async fn put(upload: &Value, bytes: &[u8]) -> Response {
     request.send().await.unwrap()
 }
 
-fn id(answer: &Value) -> &str {
+pub(crate) fn id(answer: &Value) -> &str {
     answer["document"]["id"].as_str().unwrap()
 }
 
@@ -179,6 +179,8 @@ async fn large_files_are_taken_as_they_come() {
     assert_eq!(put(&answer["upload"], text.as_bytes()).await.status(), 200);
     let original = app.folder().join(format!("objects/t/acme/{}/1/original", id(&answer)));
     assert_eq!(std::fs::metadata(original).unwrap().len(), text.len() as u64);
+    let too_large = ada.upload_with("ducks.md", text.as_bytes(), &[]).await.expect(413).body;
+    assert!(too_large["detail"].as_str().unwrap().contains("announce"), "{too_large}");
     ada.delete(&format!("/documents/{}", id(&answer))).await.expect(202);
     app.stop().await;
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use ingest::{Extractor, NotExtracted, Text, split};
+use ingest::{Extractor, Limits, NotExtracted, Text, split};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 use shared::documents::{ErrorCode, Failure};
@@ -23,7 +24,11 @@ pub fn extractor() -> Extractor {
 
 /// What a file says, or why it cannot be read.
 pub async fn read(file: &Path, filename: &str) -> Result<Text, Failure> {
-    extractor().extract(file, filename).await.map_err(|reason| match reason {
+    read_by(&extractor(), file, filename).await
+}
+
+async fn read_by(extractor: &Extractor, file: &Path, filename: &str) -> Result<Text, Failure> {
+    extractor.extract(file, filename).await.map_err(|reason| match reason {
         NotExtracted::Failed(failure) => failure,
         NotExtracted::Retry(error) => panic!("{filename}: {error}"),
     })
@@ -40,26 +45,31 @@ pub struct Measured {
     pub passages: usize,
     /// The most memory that the worker and its child had resident, in bytes, as if at the same time.
     pub resident: u64,
+    /// The processor time that the child took, in seconds.
+    pub seconds: i64,
 }
 
-/// Reads and cuts a file in a process that does nothing else.
-pub fn measure(file: &Path, filename: &str) -> Measured {
-    let output = Command::new(program()).arg(file).arg(filename).output().unwrap();
+/// Reads and cuts a file in a process that does nothing else, within a time.
+pub fn measure(file: &Path, filename: &str, time: Duration) -> Measured {
+    let seconds = time.as_secs().to_string();
+    let output = Command::new(program()).arg(file).args([filename, &seconds]).output().unwrap();
     assert!(output.status.success(), "{filename}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// The part of that process.
-pub async fn read_measured(file: &Path, filename: &str) -> Measured {
-    let text = read(file, filename).await;
+pub async fn read_measured(file: &Path, filename: &str, time: Duration) -> Measured {
+    let text = read_by(&extractor().with_limits(Limits { time, ..Limits::default() }), file, filename).await;
     let characters = text.as_ref().map_or(0, |text| text.plain().chars().count());
     let passages = text.and_then(|text| split(&text, filename, &HashingEmbedder::new(64)));
-    let resident = own_peak() + getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss().unsigned_abs() * RUSAGE_UNIT;
+    let child = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+    let resident = own_peak() + child.max_rss().unsigned_abs() * RUSAGE_UNIT;
     Measured {
         characters,
         passages: passages.as_ref().map_or(0, Vec::len),
         failure: passages.err().map(|failure| (failure.code, failure.detail)),
         resident,
+        seconds: child.user_time().tv_sec() + child.system_time().tv_sec(),
     }
 }
 

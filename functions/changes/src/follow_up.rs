@@ -81,6 +81,7 @@ fn was_just(change: &Change, mark: fn(Marks) -> Option<OffsetDateTime>) -> Resul
 #[serde(default)]
 struct Document {
     collection: Option<CollectionId>,
+    version: u32,
     served_version: Option<u32>,
     status: Option<Status>,
     size_bytes: i64,
@@ -108,21 +109,18 @@ async fn follow_document(state: &State, change: &Change, id: DocumentId) -> Resu
         state.blobs.delete_document(tenant, id).await?;
         return Ok(());
     }
-    if let Some(served) = after.served_version.filter(|served| before.served_version.is_some_and(|old| old < *served)) {
-        purge_versions(state, tenant, id, served).await?;
+    if let Some(served) = after.served_version.filter(|served| *served > 1 && before.served_version != Some(*served)) {
+        state.chunks.delete_before(tenant, id, served).await?;
+        state.blobs.delete_before(tenant, id, served).await?;
+    }
+    // Replaced before it was served, as when it failed. A worker that is still at it clears what it writes from here on.
+    if !change.is_new() && after.version > before.version && before.served_version != Some(before.version) {
+        let key = BlobKey { tenant: tenant.clone(), document: id, version: before.version };
+        state.chunks.delete_from(tenant, id, key.version, 0).await?;
+        state.blobs.delete_version(&key).await?;
     }
     if !change.is_new() && before.collection != after.collection {
         follow_move(state, tenant, id).await?;
-    }
-    Ok(())
-}
-
-/// Removes what is left of the versions before the one that is served.
-async fn purge_versions(state: &State, tenant: &TenantId, document: DocumentId, served: u32) -> Result<(), Error> {
-    state.chunks.delete_before(tenant, document, served).await?;
-    let versions = (1..served).map(|version| BlobKey { tenant: tenant.clone(), document, version });
-    for key in versions {
-        state.blobs.delete_version(&key).await?;
     }
     Ok(())
 }

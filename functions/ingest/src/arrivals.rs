@@ -6,8 +6,10 @@ use aws_lambda_events::sqs::SqsMessage;
 use serde_json::{Value, json};
 use shared::clients::{BlobKey, Message, Queue};
 use shared::error::Error;
+use time::OffsetDateTime;
 
 use crate::notification::announced;
+use crate::{State, pipeline};
 
 /// Whether a message comes from another queue than that of work. This and not its group decides, so that whatever becomes
 /// of groups on the way, no message goes in a circle.
@@ -16,12 +18,24 @@ pub(crate) fn is_new(message: &SqsMessage, work: &Queue) -> bool {
 }
 
 /// Hands a notification on. Done twice, it is worked on twice, which changes nothing.
-pub(crate) async fn forward(message: &SqsMessage, work: &Queue) -> Result<(), Error> {
+pub(crate) async fn forward(message: &SqsMessage, state: &State) -> Result<(), Error> {
     let keys = announced(message).map_err(Error::internal)?;
     for message in forwarded(&keys, message.body.as_deref().unwrap_or_default())? {
-        work.send(message).await?;
+        state.queue.send(message).await?;
+    }
+    for key in &keys {
+        show(key, state).await;
     }
     Ok(())
+}
+
+/// Whoever put the bytes sees that they are here. Nothing else depends on it, so it may fail.
+async fn show(key: &BlobKey, state: &State) {
+    match state.documents.queued(&key.tenant, key.document, key.version, OffsetDateTime::now_utc()).await {
+        Ok(Some(_)) => pipeline::tell(state, key, &[]).await,
+        Ok(None) => {}
+        Err(error) => tracing::warn!(tenant = %key.tenant, %error, "a document is said to await what it has"),
+    }
 }
 
 /// The body as it is, or, if it announces several objects, one for each: they may be of several tenants, and one that fails

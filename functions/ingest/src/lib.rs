@@ -105,7 +105,7 @@ pub async fn handle(state: State, event: SqsEvent) -> SqsBatchResponse {
     let mut failures = Vec::new();
     for message in event.records {
         let outcome = if arrivals::is_new(&message, &state.queue) {
-            arrivals::forward(&message, &state.queue).await
+            arrivals::forward(&message, &state).await
         } else {
             work(&state, &message).await
         };

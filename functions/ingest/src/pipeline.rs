@@ -67,30 +67,34 @@ impl Stop {
 
 /// Works on all that a message asks for. An error means that the message should come back.
 pub(crate) async fn run(state: &State, message: &SqsMessage) -> Result<(), Error> {
+    let last_attempt = attempt(message) >= state.config.max_attempts;
     match Task::read(message.body.as_deref().unwrap_or_default()) {
-        Some(Task::Expire(awaited)) => return expire(state, awaited).await,
+        Some(Task::Expire(awaited)) => return expire(state, awaited, last_attempt).await,
         Some(Task::Reindex(survey)) => return reembedding::survey(state, survey).await,
         Some(Task::Reembed(tenant)) => return reembedding::reembed(state, tenant).await,
         None => {}
     }
-    let last_attempt = attempt(message) >= state.config.max_attempts;
     for key in announced(message).map_err(Error::internal)? {
         work_on(state, &key, last_attempt).await?;
     }
     Ok(())
 }
 
-/// Gives up a version whose bytes did not arrive, or asks to be asked again when it is time.
-async fn expire(state: &State, awaited: Awaited) -> Result<(), Error> {
-    let found = state.documents.find(&awaited.tenant, awaited.document).await?;
-    if !found.is_some_and(|found| found.version == awaited.version && found.status == Status::AwaitingUpload) {
+/// Gives up a version whose bytes did not arrive, or asks to be asked again when it is time. If they are there and nobody is
+/// at work, their announcement waits behind others, or is lost, or was for an attempt that failed: it is not waited for.
+async fn expire(state: &State, awaited: Awaited, last_attempt: bool) -> Result<(), Error> {
+    let (key, now) = (awaited.key(), OffsetDateTime::now_utc());
+    let found = state.documents.find(&key.tenant, key.document).await?;
+    let waits = |status| matches!(status, Status::AwaitingUpload | Status::Queued);
+    if !found.is_some_and(|found| found.version == key.version && waits(found.status)) {
         return Ok(());
     }
-    let now = OffsetDateTime::now_utc();
+    if state.blobs.exists(&key).await? {
+        return work_on(state, &key, last_attempt).await;
+    }
     if awaited.expires_at > now.unix_timestamp() {
         return state.queue.send(awaited.message(now.unix_timestamp())?).await;
     }
-    let key = BlobKey { tenant: awaited.tenant, document: awaited.document, version: awaited.version };
     if state.documents.expire(&key.tenant, key.document, key.version, now).await?.is_some() {
         tracing::info!(tenant = %key.tenant, document = %key.document, "its bytes did not arrive");
         tell(state, &key, &[]).await;
@@ -103,7 +107,8 @@ async fn work_on(state: &State, key: &BlobKey, last_attempt: bool) -> Result<(),
         Some(document) if document.version == key.version => document,
         _ => return clear(state, key).await,
     };
-    if document.status == Status::Ready {
+    // What a worker said of these bytes stays so, however often they are announced.
+    if document.status == Status::Ready || document.error.as_ref().is_some_and(|failure| !failure.code.may_pass()) {
         return Ok(());
     }
     let (failure, outcome) = match work(state, key, document.clone()).await {
@@ -174,7 +179,9 @@ pub(crate) async fn clear(state: &State, key: &BlobKey) -> Result<(), Error> {
             state.chunks.delete_from(&key.tenant, key.document, key.version, 0).await?;
             state.blobs.delete_version(key).await?;
         }
-        Some(_) => {}
+        // Another worker was faster. What this one wrote after that is the same, but for the collection if the document was
+        // moved since this one looked.
+        Some(document) => state.chunks.rescope(&key.tenant, &document.collection, key.document).await?,
     }
     tracing::info!(tenant = %key.tenant, document = %key.document, version = key.version, "nothing left to do");
     Ok(())
@@ -188,7 +195,7 @@ async fn begin(state: &State, key: &BlobKey, document: &Document, stage: StageNa
 }
 
 /// Nobody waits for the worker to have told the cache, so what fails here is left to the consumer of the stream.
-async fn tell(state: &State, key: &BlobKey, also: &[Scope]) {
+pub(crate) async fn tell(state: &State, key: &BlobKey, also: &[Scope]) {
     let scopes = [&[Scope::Document(key.document), Scope::Documents], also].concat();
     if let Err(error) = state.epochs.renew(&key.tenant, &scopes).await {
         tracing::warn!(tenant = %key.tenant, %error, "the cache could not be told how a document gets on");

@@ -1,8 +1,10 @@
 //! What is left to do for a message that was tried often enough.
 
 use aws_lambda_events::sqs::SqsMessage;
+use shared::clients::BlobKey;
 use shared::documents::{ErrorCode, Failure, Status};
 use shared::error::Error;
+use shared::tasks::Task;
 use time::OffsetDateTime;
 
 use crate::notification::{announced, attempt};
@@ -13,7 +15,7 @@ use crate::{State, pipeline};
 /// tried anew. A message that there is nothing left to do for is done.
 pub(crate) async fn give_up(state: &State, message: &SqsMessage) -> Result<(), Error> {
     let mut in_vain = false;
-    for key in announced(message).map_err(Error::internal)? {
+    for key in concerned(message)? {
         let found = state.documents.find(&key.tenant, key.document).await?;
         let Some(document) = found.filter(|found| found.version == key.version) else {
             pipeline::clear(state, &key).await?;
@@ -30,6 +32,13 @@ pub(crate) async fn give_up(state: &State, message: &SqsMessage) -> Result<(), E
         }
     }
     if in_vain { Err(Error::internal(format!("tried {} times in vain", attempt(message) - 1))) } else { Ok(()) }
+}
+
+fn concerned(message: &SqsMessage) -> Result<Vec<BlobKey>, Error> {
+    match Task::read(message.body.as_deref().unwrap_or_default()) {
+        Some(Task::Expire(awaited)) => Ok(vec![awaited.key()]),
+        _ => announced(message).map_err(Error::internal),
+    }
 }
 
 /// What the person who uploaded the file is told.

@@ -1,6 +1,6 @@
 //! Entering a document before its bytes are there.
 
-use shared::documents::{Created, Document, ErrorCode, Incoming, Replaced, Status};
+use shared::documents::{Created, Document, Incoming, Replaced, Status};
 use shared::error::Error;
 use shared::tasks::Awaited;
 use shared::tenancy::{CollectionId, DocumentId, Permission};
@@ -82,7 +82,7 @@ async fn create(
         updated_at: now,
         created_by: principal.user.clone(),
     };
-    give_up_later(caller, &document, expires_at, now).await?;
+    look_for_bytes(caller, &document, expires_at, now).await?;
     match state.documents.create(&principal.tenant, &document, expires_at).await? {
         Created::New => {
             // Whoever deletes a collection sees all documents entered before, and this sees if it was deleted before.
@@ -107,11 +107,11 @@ async fn replace(caller: &Caller, found: &Document, incoming: Incoming) -> Resul
     admit(caller, false, incoming.size_bytes).await?;
     let (tenant, now) = (&principal.tenant, OffsetDateTime::now_utc());
     let next = Document { version: found.version + 1, ..found.clone() };
-    give_up_later(caller, &next, incoming.expires_at, now).await?;
+    look_for_bytes(caller, &next, incoming.expires_at, now).await?;
     match state.documents.replace(tenant, &found.collection, found.id, &incoming, now).await? {
         Replaced::New(document) => {
             if document.version != next.version {
-                give_up_later(caller, &document, incoming.expires_at, now).await?;
+                look_for_bytes(caller, &document, incoming.expires_at, now).await?;
             }
             Ok(Some(Entered::Awaited { document: *document, duplicate: false }))
         }
@@ -136,7 +136,7 @@ async fn again(
         return Ok(Entered::There(existing));
     }
     let (tenant, now) = (&caller.principal.tenant, OffsetDateTime::now_utc());
-    give_up_later(caller, &existing, expires_at, now).await?;
+    look_for_bytes(caller, &existing, expires_at, now).await?;
     match caller.state.documents.await_again(tenant, &existing, expires_at, now).await? {
         Some(document) => Ok(Entered::Awaited { document, duplicate: true }),
         None => Ok(Entered::There(existing)),
@@ -145,9 +145,7 @@ async fn again(
 
 /// Whether the same bytes again may end better: they never arrived, or it was not their fault.
 fn deserves_another_try(document: &Document) -> bool {
-    let failed_for_us =
-        |code| matches!(code, ErrorCode::EmbeddingFailed | ErrorCode::Internal | ErrorCode::UploadExpired);
-    document.status == Status::AwaitingUpload || document.error.as_ref().is_some_and(|error| failed_for_us(error.code))
+    document.status == Status::AwaitingUpload || document.error.as_ref().is_some_and(|error| error.code.may_pass())
 }
 
 async fn admit(caller: &Caller, is_new: bool, bytes: u64) -> Result<(), Error> {
@@ -155,8 +153,9 @@ async fn admit(caller: &Caller, is_new: bool, bytes: u64) -> Result<(), Error> {
     caller.tenant.limits.quotas().admit(&stock, is_new, bytes)
 }
 
-/// Before the document is entered, so that none waits for ever; it does no harm to one that never is.
-async fn give_up_later(
+/// Has a worker look later whether the bytes came, and give the document up if they did not. Before the document is entered, so
+/// that none waits for ever; it does no harm to one that never is.
+pub(crate) async fn look_for_bytes(
     caller: &Caller,
     document: &Document,
     expires_at: OffsetDateTime,

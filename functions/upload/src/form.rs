@@ -7,7 +7,7 @@ use shared::error::Error;
 use shared::tenancy::{CollectionId, DocumentId};
 use utoipa::ToSchema;
 
-use crate::MAX_BODY;
+use crate::{MAX_BODY, MAX_FILE};
 
 /// The fields of an upload, checked.
 pub(crate) struct Form {
@@ -102,7 +102,9 @@ async fn text(field: Field<'_>) -> Result<String, Error> {
 
 fn unreadable(error: &MultipartError) -> Error {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Error::TooLarge(format!("The body may have {MAX_BODY} bytes."));
+        let most =
+            format!("A form may have {MAX_BODY} bytes; announce a file of up to {MAX_FILE} as JSON, and put it where");
+        return Error::TooLarge(format!("{most} the answer says."));
     }
     Error::field("/", "the body is not a well-formed form of the type multipart/form-data")
 }

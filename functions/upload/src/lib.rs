@@ -34,7 +34,7 @@ pub struct State {
     pub blobs: Blobs,
     /// Where its owner may put them.
     pub upload_urls: UploadUrls,
-    /// The queue of the worker that gives up what does not arrive.
+    /// The queue of the worker that looks whether they came, and gives up what does not.
     pub queue: Queue,
     /// What the tenant stores already.
     pub usage: Usage,

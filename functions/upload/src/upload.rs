@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::State;
 use crate::announcement::Announcement;
-use crate::entry::{Entered, Place, enter};
+use crate::entry::{Entered, Place, enter, look_for_bytes};
 use crate::form::{Described, Form};
 
 /// A document that was accepted.
@@ -98,8 +98,7 @@ async fn store(caller: &Caller, form: Form) -> Result<Response, Error> {
         Entered::There(document) => Ok(answer(StatusCode::OK, document, true, None)),
         Entered::Awaited { document, duplicate } => {
             state.blobs.put(&caller.key(&document), form.bytes).await?;
-            let (tenant, now) = (&caller.principal.tenant, OffsetDateTime::now_utc());
-            let document = state.documents.queued(tenant, document.id, document.version, now).await?;
+            let document = queued(caller, &document).await?;
             let status = if duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
             Ok(answer(status, document, duplicate, None))
         }
@@ -124,13 +123,24 @@ async fn announce(caller: &Caller, announcement: Announcement) -> Result<Respons
     match enter(caller, place, incoming).await? {
         Entered::There(document) => Ok(answer(StatusCode::OK, document, true, None)),
         Entered::Awaited { document, duplicate } => {
-            if duplicate {
-                // The address puts nothing over what is there.
-                state.blobs.delete_version(&caller.key(&document)).await?;
+            let key = caller.key(&document);
+            if duplicate && state.blobs.exists(&key).await? {
+                // Somebody put them there and counts on it. Nobody will announce them again.
+                look_for_bytes(caller, &document, now, now).await?;
+                return Ok(answer(StatusCode::OK, queued(caller, &document).await?, true, None));
             }
-            let request = state.upload_urls.request(&caller.key(&document), &announced, now).await?;
+            let request = state.upload_urls.request(&key, &announced, now).await?;
             Ok(answer(StatusCode::CREATED, document, duplicate, Some(request)))
         }
+    }
+}
+
+/// The document, which waits for a worker unless one was faster.
+async fn queued(caller: &Caller, document: &Document) -> Result<Document, Error> {
+    let (documents, tenant) = (&caller.state.documents, &caller.principal.tenant);
+    match documents.queued(tenant, document.id, document.version, OffsetDateTime::now_utc()).await? {
+        Some(document) => Ok(document),
+        None => documents.get(tenant, document.id).await,
     }
 }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::{ProvideCredentials, SharedCredentialsProvider};
 use bytes::Bytes;
+use futures::future::ready;
 use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::local::LocalFileSystem;
@@ -195,12 +196,18 @@ impl Blobs {
 
     /// Removes everything of one version, the original and its text.
     pub async fn delete_version(&self, key: &BlobKey) -> Result<(), Error> {
-        self.delete_below(key.folder()).await
+        self.delete_below(key.folder(), |_| true).await
+    }
+
+    /// Removes everything of the versions of a document before one.
+    pub async fn delete_before(&self, tenant: &TenantId, document: DocumentId, version: u32) -> Result<(), Error> {
+        let is_before = move |object: &Path| version_of(object).is_some_and(|found| found < version);
+        self.delete_below(document_folder(tenant, document), is_before).await
     }
 
     /// Removes everything of a document.
     pub async fn delete_document(&self, tenant: &TenantId, document: DocumentId) -> Result<(), Error> {
-        self.delete_below(document_folder(tenant, document)).await
+        self.delete_below(document_folder(tenant, document), |_| true).await
     }
 
     /// How many objects there are of a document.
@@ -209,9 +216,9 @@ impl Blobs {
         Ok(objects.try_fold(0, async |count, _| Ok(count + 1)).await?)
     }
 
-    async fn delete_below(&self, folder: Path) -> Result<(), Error> {
-        let found = self.store.list(Some(&folder)).map_ok(|object| object.location).boxed();
-        let mut deleted = self.store.delete_stream(found);
+    async fn delete_below(&self, folder: Path, chosen: impl Fn(&Path) -> bool + Send + 'static) -> Result<(), Error> {
+        let found = self.store.list(Some(&folder)).map_ok(|object| object.location);
+        let mut deleted = self.store.delete_stream(found.try_filter(move |object| ready(chosen(object))).boxed());
         while let Some(outcome) = deleted.next().await {
             match outcome {
                 // Somebody else was faster.
@@ -233,6 +240,11 @@ impl Blobs {
 
 fn document_folder(tenant: &TenantId, document: DocumentId) -> Path {
     Path::from(format!("t/{tenant}/{document}"))
+}
+
+/// The version that an object is of.
+fn version_of(object: &Path) -> Option<u32> {
+    object.parts().nth(3)?.as_ref().parse().ok()
 }
 
 pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, ClientError> {

@@ -1,6 +1,6 @@
 //! What an editor changes of a document: its name, its metadata, its collection.
 
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem, Update};
 use time::OffsetDateTime;
 
 use super::marks::{self, Holder};
@@ -89,25 +89,17 @@ impl Documents {
         change: &Change,
         now: OffsetDateTime,
     ) -> Result<TransactWriteItem, Error> {
-        let optional = |sha256: &Option<String>| sha256.clone().map_or(AttributeValue::Null(true), text);
         let mut expression =
             "SET updated_at = :now, #collection = :target, collection_key = :collection_key".to_owned();
         let mut update = Update::builder()
             .table_name(&self.dynamodb.table)
             .set_key(Some(Key::document(tenant, id).attributes()))
-            // Whatever decides about its marks is as it was read.
-            .condition_expression(
-                "#collection = :collection AND sha256 = :sha256 AND \
-                 (served_sha256 = :served OR (attribute_not_exists(served_sha256) AND :served = :null))",
-            )
+            .condition_expression(marks::UNCHANGED)
+            .set_expression_attribute_values(Some(holder.unchanged()))
             .expression_attribute_names("#collection", "collection")
             .expression_attribute_values(":now", tables::time(now)?)
-            .expression_attribute_values(":collection", text(holder.collection.as_str()))
             .expression_attribute_values(":target", text(target.as_str()))
-            .expression_attribute_values(":collection_key", text(tables::collection_partition(tenant, target)))
-            .expression_attribute_values(":sha256", optional(&holder.sha256))
-            .expression_attribute_values(":served", optional(&holder.served_sha256))
-            .expression_attribute_values(":null", AttributeValue::Null(true));
+            .expression_attribute_values(":collection_key", text(tables::collection_partition(tenant, target)));
         if let Some(filename) = &change.filename {
             expression.push_str(", filename = :filename");
             update = update.expression_attribute_values(":filename", text(filename));

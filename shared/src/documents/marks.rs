@@ -14,6 +14,11 @@ use crate::error::Error;
 use crate::tables::{Key, text};
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
+/// The condition on a document that whatever decides about its marks is as it was read, with [`Holder::unchanged`]. Its
+/// version alone does not tell: a worker may have learned which bytes came, or have made them those that are served.
+pub(super) const UNCHANGED: &str = "version = :held_version AND #collection = :held_collection AND sha256 = :held_sha256 AND \
+     (served_sha256 = :held_served OR (attribute_not_exists(served_sha256) AND :held_served = :none_held))";
+
 /// What decides which marks a document holds, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Holder {
@@ -39,6 +44,20 @@ impl Holder {
     /// The bytes it has marks for.
     pub(super) fn marked(&self) -> BTreeSet<&str> {
         self.sha256.as_deref().into_iter().chain(self.served_sha256.as_deref()).collect()
+    }
+
+    /// The values of [`UNCHANGED`], which has the name `#collection` as well.
+    pub(super) fn unchanged(&self) -> HashMap<String, AttributeValue> {
+        let none = AttributeValue::Null(true);
+        let optional = |sha256: &Option<String>| sha256.clone().map_or(none.clone(), text);
+        let values = [
+            (":held_version", AttributeValue::N(self.version.to_string())),
+            (":held_collection", text(self.collection.as_str())),
+            (":held_sha256", optional(&self.sha256)),
+            (":held_served", optional(&self.served_sha256)),
+            (":none_held", none.clone()),
+        ];
+        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 

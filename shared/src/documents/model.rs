@@ -133,6 +133,13 @@ pub struct Failure {
     pub detail: String,
 }
 
+impl ErrorCode {
+    /// Whether the same bytes may end better another time: it was not their fault, or they were not there.
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::UploadExpired | Self::EmbeddingFailed | Self::Internal)
+    }
+}
+
 /// The kinds of [`Failure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

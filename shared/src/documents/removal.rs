@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 use super::marks::{self, Holder};
 use super::repository::Documents;
 use crate::error::Error;
-use crate::tables::{EXPIRES_AT, Key, text};
+use crate::tables::{EXPIRES_AT, Key};
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
 /// Attempts at deleting a document that others change at the same time.
@@ -62,20 +62,12 @@ impl Documents {
     }
 
     fn deleted_item(&self, tenant: &TenantId, id: DocumentId, holder: &Holder) -> Result<TransactWriteItem, Error> {
-        let optional = |sha256: &Option<String>| sha256.clone().map_or(AttributeValue::Null(true), text);
         let delete = Delete::builder()
             .table_name(&self.dynamodb.table)
             .set_key(Some(Key::document(tenant, id).attributes()))
-            // Whatever decides about its marks is as it was read.
-            .condition_expression(
-                "#collection = :collection AND sha256 = :sha256 AND \
-                 (served_sha256 = :served OR (attribute_not_exists(served_sha256) AND :served = :null))",
-            )
-            .expression_attribute_names("#collection", "collection")
-            .expression_attribute_values(":collection", text(holder.collection.as_str()))
-            .expression_attribute_values(":sha256", optional(&holder.sha256))
-            .expression_attribute_values(":served", optional(&holder.served_sha256))
-            .expression_attribute_values(":null", AttributeValue::Null(true));
+            .condition_expression(marks::UNCHANGED)
+            .set_expression_attribute_values(Some(holder.unchanged()))
+            .expression_attribute_names("#collection", "collection");
         Ok(TransactWriteItem::builder().delete(delete.build().map_err(Error::internal)?).build())
     }
 

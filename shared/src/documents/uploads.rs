@@ -146,13 +146,12 @@ impl Documents {
         let mut update = Update::builder()
             .table_name(&self.dynamodb.table)
             .set_key(Some(Key::document(tenant, id).attributes()))
-            .condition_expression("version = :version AND #collection = :collection")
+            .condition_expression(marks::UNCHANGED)
+            .set_expression_attribute_values(Some(holder.unchanged()))
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#error", "error")
             .expression_attribute_names("#collection", "collection")
-            .expression_attribute_values(":version", number(holder.version.into()))
             .expression_attribute_values(":next", number(u64::from(holder.version) + 1))
-            .expression_attribute_values(":collection", text(holder.collection.as_str()))
             .expression_attribute_values(":awaiting", text(Status::AwaitingUpload.as_str()))
             .expression_attribute_values(":none", AttributeValue::L(Vec::new()))
             .expression_attribute_values(":filename", text(&incoming.filename))
@@ -194,28 +193,23 @@ impl Documents {
         self.apply(request).await
     }
 
-    /// The bytes of a version are stored: it waits for a worker, unless one was faster.
+    /// The bytes of a version are stored: it waits for a worker. `None` if one was faster, or if they are not awaited any more.
     pub async fn queued(
         &self,
         tenant: &TenantId,
         id: DocumentId,
         version: u32,
         now: OffsetDateTime,
-    ) -> Result<Document, Error> {
+    ) -> Result<Option<Document>, Error> {
         let request = self
             .of_version(tenant, id, version, now)?
-            .update_expression("SET updated_at = :now, #status = :queued, #error = :null")
-            .condition_expression("version = :version AND #status IN (:awaiting, :failed)")
+            .update_expression("SET updated_at = :now, #status = :queued")
+            // Not one that failed: that was a worker's word on these bytes, and nobody else would come to them.
+            .condition_expression("version = :version AND #status = :awaiting")
             .expression_attribute_names("#status", "status")
-            .expression_attribute_names("#error", "error")
             .expression_attribute_values(":queued", text(Status::Queued.as_str()))
-            .expression_attribute_values(":awaiting", text(Status::AwaitingUpload.as_str()))
-            .expression_attribute_values(":failed", text(Status::Failed.as_str()))
-            .expression_attribute_values(":null", AttributeValue::Null(true));
-        match self.apply(request).await? {
-            Some(document) => Ok(document),
-            None => self.get(tenant, id).await,
-        }
+            .expression_attribute_values(":awaiting", text(Status::AwaitingUpload.as_str()));
+        self.apply(request).await
     }
 
     /// Gives up a version whose bytes did not arrive in time. `None` if they did, or if there is still time.

@@ -28,7 +28,11 @@ fn measure(filename: &str, bytes: &[u8]) -> Measured {
 }
 
 fn measure_file(filename: &str, file: &Path) -> Measured {
-    let measured = reading::measure(file, filename);
+    measure_within(Limits::default().time, filename, file)
+}
+
+fn measure_within(time: Duration, filename: &str, file: &Path) -> Measured {
+    let measured = reading::measure(file, filename, time);
     println!("{filename}: {measured:?}");
     assert!(measured.resident < MOST_MEMORY, "{filename}: {measured:?}");
     measured
@@ -169,10 +173,13 @@ fn sheets_with_too_much_in_a_cell_or_too_many_rows_are_too_large() {
 }
 
 #[test]
-fn a_pdf_of_very_many_pages_is_read() {
-    // Of five thousand it is as true, and takes a minute.
-    let measured = measure("pages.pdf", &pdf::pages(1500));
-    assert!(measured.failure.is_none() && measured.passages >= 1500, "{measured:?}");
+fn a_pdf_of_five_thousand_pages_is_read() {
+    let file = NamedTempFile::new().unwrap();
+    fs::write(file.path(), pdf::pages(5_000)).unwrap();
+    // What counts is the time of a processor that it has for itself; here others are at work.
+    let measured = measure_within(Duration::from_mins(10), "pages.pdf", file.path());
+    assert!(measured.failure.is_none() && measured.passages >= 5_000, "{measured:?}");
+    assert!(measured.seconds < Limits::default().time.as_secs().cast_signed(), "{measured:?}");
 }
 
 #[test]

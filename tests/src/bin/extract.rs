@@ -1,9 +1,10 @@
-//! The program that reads files for the workers of the tests. `extract <file> <filename>` is such a worker for one file,
-//! and prints what became of it.
+//! The program that reads files for the workers of the tests. `extract <file> <filename> <seconds>` is such a worker for
+//! one file, and prints what became of it within that time.
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tests::reading;
 
@@ -12,9 +13,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         return Ok(code);
     }
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [file, filename] = arguments.as_slice() else { return Err("usage: extract <file> <filename>".into()) };
+    let [file, filename, seconds] = arguments.as_slice() else {
+        return Err("usage: extract <file> <filename> <seconds>".into());
+    };
+    let time = Duration::from_secs(seconds.parse()?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let measured = runtime.block_on(reading::read_measured(&PathBuf::from(file), filename));
+    let measured = runtime.block_on(reading::read_measured(&PathBuf::from(file), filename, time));
     println!("{}", serde_json::to_string(&measured)?);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,114 @@
+//! Bytes belong to the document that has them, and to none else, whatever happens to it at the same time: nothing is doubled,
+//! and nothing is taken for there that is not.
+
+use shared::documents::{Arrived, Created, Document, Finished, Incoming, Replaced, StageName, Status};
+use shared::editions::Edition;
+use shared::tenancy::{CollectionId, DocumentId, TenantId};
+use tests::TestApp;
+use time::OffsetDateTime;
+
+/// Two things that happen at the same time meet in few rounds.
+const ROUNDS: usize = 60;
+
+fn acme() -> TenantId {
+    "acme".parse().unwrap()
+}
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+fn entered(sha256: Option<String>) -> Document {
+    Document {
+        id: DocumentId::new(),
+        collection: CollectionId::default_collection(),
+        filename: "ducks.md".to_owned(),
+        content_type: "text/markdown".to_owned(),
+        size_bytes: 5,
+        sha256,
+        version: 1,
+        served_version: None,
+        status: Status::AwaitingUpload,
+        stages: Vec::new(),
+        error: None,
+        chunk_count: 0,
+        metadata: serde_json::Map::new(),
+        created_at: now(),
+        updated_at: now(),
+        created_by: "ada".parse().unwrap(),
+    }
+}
+
+fn incoming(sha256: &str) -> Incoming {
+    Incoming {
+        filename: "new.md".to_owned(),
+        content_type: "text/markdown".to_owned(),
+        size_bytes: 6,
+        sha256: Some(sha256.to_owned()),
+        metadata: None,
+        expires_at: now(),
+    }
+}
+
+/// A checksum like no other.
+fn bytes(round: usize, kind: &str) -> String {
+    format!("{round:0>4}{kind:0>60}")
+}
+
+/// Which document has the bytes, by what becomes of somebody who brings them.
+async fn owner(documents: &shared::documents::Documents, sha256: &str) -> Option<DocumentId> {
+    match documents.create(&acme(), &entered(Some(sha256.to_owned())), now()).await.unwrap() {
+        Created::Duplicate(id) => Some(id),
+        Created::New => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_become_known_and_are_replaced_at_the_same_time() {
+    let app = TestApp::start().await;
+    let documents = app.worker().await.documents;
+    let mut known = 0;
+    for round in 0..ROUNDS {
+        let (first, second) = (bytes(round, "1"), bytes(round, "2"));
+        let document = entered(None);
+        documents.create(&acme(), &document, now()).await.unwrap();
+        let (tenant, incoming) = (acme(), incoming(&second));
+        let (arrived, replaced) = tokio::join!(
+            documents.arrived(&tenant, &document, &first, now()),
+            documents.replace(&tenant, &document.collection, document.id, &incoming, now()),
+        );
+        known += usize::from(matches!(arrived, Ok(Arrived::Known(_))));
+        assert!(matches!(replaced, Ok(Replaced::New(_))), "{replaced:?}");
+        assert_eq!(owner(&documents, &second).await, Some(document.id), "round {round}");
+        assert_eq!(owner(&documents, &first).await, None, "round {round}: the first bytes are nobody's");
+    }
+    println!("in {known} of {ROUNDS} rounds the bytes were known before they were replaced");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_becomes_ready_and_is_replaced_at_the_same_time() {
+    let app = TestApp::start().await;
+    let documents = app.worker().await.documents;
+    let mut served = 0;
+    for round in 0..ROUNDS {
+        let (first, second) = (bytes(round, "1"), bytes(round, "2"));
+        let document = entered(Some(first.clone()));
+        documents.create(&acme(), &document, now()).await.unwrap();
+        let document = documents.begin_stage(&acme(), &document, StageName::Extracting, now()).await.unwrap().unwrap();
+        let (tenant, incoming) = (acme(), incoming(&second));
+        let (ready, replaced) = tokio::join!(
+            documents.ready(&tenant, &document, 0, 0, Edition::FIRST, now()),
+            documents.replace(&tenant, &document.collection, document.id, &incoming, now()),
+        );
+        assert!(matches!(replaced, Ok(Replaced::New(_))), "{replaced:?}");
+        let is_served = documents.get(&acme(), document.id).await.unwrap().served_version == Some(1);
+        assert_eq!(is_served, matches!(ready, Ok(Finished::Ready)), "{ready:?}");
+        served += usize::from(is_served);
+        assert_eq!(owner(&documents, &second).await, Some(document.id), "round {round}");
+        let expected = is_served.then_some(document.id);
+        assert_eq!(owner(&documents, &first).await, expected, "round {round}: what is served has its mark");
+    }
+    println!("in {served} of {ROUNDS} rounds the version was ready before it was replaced");
+    app.stop().await;
+}
