@@ -42,7 +42,7 @@ USER := ada
 endif
 
 .PHONY: help run watch token redrive reindex test check openapi contract bench eval build footprint deploy delete \
-	smoke cost
+	smoke cost invoke
 
 help:
 	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
@@ -56,6 +56,7 @@ help:
 	@echo "make contract the running API against its description"
 	@echo "make bench    what the door costs beside a plain GET, and ingestion beside its embedder"
 	@echo "make eval     DATASET=<folder>      measure the search of the running server"
+	@echo "make invoke   run the functions as Lambda does, with the events of events/"
 	@echo "make build    build the functions for Lambda and print their sizes"
 	@echo "make deploy   ENVIRONMENT=dev PARAMETERS=   deploy to AWS"
 	@echo "make delete   ENVIRONMENT=dev       delete what was deployed, but for the data"
@@ -128,10 +129,16 @@ build:
 	$(LAMBDA_BUILD) $(PACKAGES)
 	@$(MAKE) --no-print-directory footprint
 
-# Sizes of the binaries, and their resident memory once warm where they can run on this machine.
+# Sizes of the binaries, plain and zipped, and their resident memory once warm where they can run on this machine.
 footprint:
 	@$(BUILD_LOCAL) --quiet
 	@python3 scripts/footprint.py $(FUNCTIONS)
+
+# The functions, as they are tested, run as on Lambda with the sample events.
+invoke:
+	@scripts/setup.sh redis
+	cargo build --workspace --bins
+	@python3 scripts/invoke.py --folder $${CARGO_TARGET_DIR:-target}/debug
 
 deploy:
 	@scripts/setup.sh cargo-lambda zig sam
