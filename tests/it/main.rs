@@ -50,6 +50,7 @@ mod reembedding;
 mod replacing;
 mod restart;
 mod revocation;
+mod scripted_llm;
 mod template;
 mod tokens;
 mod uploads;

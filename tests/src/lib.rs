@@ -15,6 +15,7 @@ pub mod description;
 mod embeddings;
 mod instance;
 mod issuer;
+pub mod llm;
 mod monitor;
 mod process;
 mod proxy;
