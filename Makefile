@@ -56,7 +56,7 @@ help:
 	@echo "make contract the running API against its description"
 	@echo "make bench    what the door costs beside a plain GET, and ingestion beside its embedder"
 	@echo "make eval     DATASET=<folder>      measure the search of the running server"
-	@echo "make invoke   run the functions as Lambda does, with the events of events/"
+	@echo "make invoke   run the functions as Lambda does, and hold their calls against their roles"
 	@echo "make build    build the functions for Lambda and print their sizes"
 	@echo "make deploy   ENVIRONMENT=dev PARAMETERS=   deploy to AWS"
 	@echo "make delete   ENVIRONMENT=dev       delete what was deployed, but for the data"
@@ -134,11 +134,13 @@ footprint:
 	@$(BUILD_LOCAL) --quiet
 	@python3 scripts/footprint.py $(FUNCTIONS)
 
-# The functions, as they are tested, run as on Lambda with the sample events.
+# The functions run as on Lambda: with the sample events, and then with all that they can be asked, to see whether their roles
+# allow what they call, and no more.
 invoke:
-	@scripts/setup.sh redis
+	@scripts/setup.sh redis template-tools
 	cargo build --workspace --bins
 	@python3 scripts/invoke.py --folder $${CARGO_TARGET_DIR:-target}/debug
+	@.tools/bin/python scripts/permissions.py --folder $${CARGO_TARGET_DIR:-target}/debug
 
 deploy:
 	@scripts/setup.sh cargo-lambda zig sam

@@ -17,7 +17,7 @@ import sys
 import tomllib
 import zipfile
 
-from runtime_api import ROOT, running, samples, services
+from runtime_api import ROOT, Services, running, samples, services
 
 MB = 1_000_000
 INVOCATIONS = 20
@@ -50,10 +50,10 @@ def resident_mb(pid: int) -> float:
     return int(output.stdout) * 1024 / MB
 
 
-def measure(binary: pathlib.Path, function: str, variables: dict[str, str], token: str) -> tuple[float, list[bytes]]:
+def measure(binary: pathlib.Path, function: str, local: Services) -> tuple[float, list[bytes]]:
     """The resident memory after the invocations, in MB, and the first answer to each sample."""
-    events = list(samples(function, token).values())
-    with running(binary, function, variables) as (api, process):
+    events = list(samples(function, local.token()).values())
+    with running(binary, function, local.variables) as (api, process):
         answers = [api.invoke(events[number % len(events)]).body for number in range(INVOCATIONS)]
         return resident_mb(process.pid), answers[: len(events)]
 
@@ -74,9 +74,9 @@ def main() -> None:
     runnable, failures = all(runs_here(binary) for binary in binaries.values()), []
     residents: dict[str, float] = {}
     if runnable:
-        with services(program) as (variables, token):
+        with services(program) as local:
             for function, binary in binaries.items():
-                residents[function], answers = measure(binary, function, variables, token)
+                residents[function], answers = measure(binary, function, local)
                 for answer in answers:
                     if (b'"errorMessage"' in answer and REFUSAL not in answer) or b'"statusCode":5' in answer:
                         failures.append(f"{function} answered {answer.decode()[:200]}")

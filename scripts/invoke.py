@@ -127,10 +127,10 @@ def main() -> int:
         return arguments.built / function / "bootstrap" if arguments.built else arguments.folder / function
 
     outcomes, context = [], {}
-    with services(arguments.folder / "local") as (variables, token):
+    with services(arguments.folder / "local") as local:
         for function in ("authorizer", *API, *WORKERS):
-            with running(binary(function), function, variables) as (api, _):
-                for name, event in samples(function, token).items():
+            with running(binary(function), function, local.variables) as (api, _):
+                for name, event in samples(function, local.token()).items():
                     if function in API and "httpMethod" in event:
                         event = vouched(event, context)
                     answer = api.invoke(event)

@@ -113,17 +113,35 @@ def running(binary: pathlib.Path, function: str, variables: dict[str, str]) -> I
         api.shutdown()
 
 
+@dataclass
+class Services:
+    """What functions need beside them."""
+
+    program: pathlib.Path
+    folder: str
+    # The variables that lead there.
+    variables: dict[str, str]
+
+    def run(self, *arguments: str) -> str:
+        """What another command of `local` prints."""
+        command = [self.program, "--data", self.folder, *arguments]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+    def token(self, tenant: str = "demo", user: str = "ada", role: str = "admin") -> str:
+        """A token of the issuer."""
+        return self.run("token", "--tenant", tenant, "--user", user, "--role", role)
+
+
 @contextmanager
-def services(program: pathlib.Path) -> Iterator[tuple[dict[str, str], str]]:
-    """The services of `local`: the variables that lead to them, and a token of their issuer."""
+def services(program: pathlib.Path, functions_port: int | None = None) -> Iterator[Services]:
+    """The services of `local` with an empty data folder. With a port they deliver messages and records to the functions there."""
     environment = {**os.environ, "EMBEDDER": "hashing", "EMBEDDING_DIMENSIONS": "384", "LOG_LEVEL": "off"}
     with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen([program, "--data", folder, "services"], env=environment, stdout=subprocess.DEVNULL)
+        port = [] if functions_port is None else ["--functions-port", str(functions_port)]
+        process = subprocess.Popen([program, "--data", folder, "services", *port], env=environment, stdout=subprocess.DEVNULL)
         try:
             variables = dict(line.split("=", 1) for line in written(pathlib.Path(folder, "watch.env"), process).splitlines())
-            claims = ["--tenant", "demo", "--user", "ada", "--role", "admin"]
-            token = subprocess.run([program, "--data", folder, "token", *claims], capture_output=True, check=True, text=True)
-            yield variables, token.stdout.strip()
+            yield Services(program, folder, variables)
         finally:
             process.terminate()
             process.wait()

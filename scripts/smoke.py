@@ -118,11 +118,14 @@ def events(response: Any) -> Iterator[tuple[str, Any]]:
             name, data = "message", []
 
 
-def form(filename: str, content: bytes) -> tuple[bytes, str]:
-    """A file as multipart/form-data, and its content type (RFC 7578)."""
+def form(filename: str, content: bytes, **fields: str) -> tuple[bytes, str]:
+    """A file and fields before it as multipart/form-data, and its content type (RFC 7578)."""
     edge = uuid.uuid4().hex
-    head = f'--{edge}\r\ncontent-disposition: form-data; name="file"; filename="{filename}"\r\ncontent-type: text/markdown\r\n\r\n'
-    return head.encode() + content + f"\r\n--{edge}--\r\n".encode(), f"multipart/form-data; boundary={edge}"
+    parts = [f'content-disposition: form-data; name="{name}"\r\n\r\n{value}'.encode() for name, value in fields.items()]
+    head = f'content-disposition: form-data; name="file"; filename="{filename}"\r\ncontent-type: text/markdown\r\n\r\n'
+    parts.append(head.encode() + content)
+    body = b"".join(f"--{edge}\r\n".encode() + part + b"\r\n" for part in parts)
+    return body + f"--{edge}--\r\n".encode(), f"multipart/form-data; boundary={edge}"
 
 
 class Smoke:
