@@ -63,7 +63,9 @@ def weigh(function: str, binary: pathlib.Path, resident: float | None, ceilings:
     weights = {"binary": binary.stat().st_size / MB, "zip": zipped(binary) / MB, "resident": resident}
     print(f"{function:<12}" + "".join(f"{'-' if each is None else format(each, '.1f'):>14}" for each in weights.values()))
     return [
-        f"{function}: {name} is over {ceilings[name]} MB" for name, weight in weights.items() if weight is not None and weight > ceilings[name]
+        f"{function}: {name} is over {ceilings[name]} MB"
+        for name, weight in weights.items()
+        if weight is not None and weight > ceilings[name]
     ]
 
 

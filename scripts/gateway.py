@@ -203,7 +203,9 @@ class GatewayHandler(Handler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
     def refuse(self, status: int, code: str) -> None:
-        self.answer(status, [("content-type", "application/problem+json")], json.dumps({"status": status, "code": code}).encode())
+        self.answer(
+            status, [("content-type", "application/problem+json")], json.dumps({"status": status, "code": code}).encode()
+        )
 
     def hand_on(self, answer: Answer) -> None:
         """What a function answered, as a client gets it."""

@@ -45,7 +45,11 @@ def streamed(wanted: int, kind: str, *texts: str) -> Looks:
         head, zeros, body = answer.body.partition(END_OF_HEAD)
         said = json.loads(head)
         headers = answer.headers
-        mode = (headers.get("lambda-runtime-function-response-mode"), headers.get("content-type"), headers.get("transfer-encoding"))
+        mode = (
+            headers.get("lambda-runtime-function-response-mode"),
+            headers.get("content-type"),
+            headers.get("transfer-encoding"),
+        )
         right = said["statusCode"] == wanted and said["headers"]["content-type"].startswith(kind) and zeros
         return mode == ("streaming", STREAM, "chunked") and right and all(text.encode() in body for text in texts)
 
@@ -119,8 +123,12 @@ def report(name: str, look: Looks, answer: Answer) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "target" / "debug", help="where `local` is, and the functions")
-    parser.add_argument("--lambda", dest="built", type=pathlib.Path, help="where cargo-lambda left the functions, if it built them")
+    parser.add_argument(
+        "--folder", type=pathlib.Path, default=ROOT / "target" / "debug", help="where `local` is, and the functions"
+    )
+    parser.add_argument(
+        "--lambda", dest="built", type=pathlib.Path, help="where cargo-lambda left the functions, if it built them"
+    )
     arguments = parser.parse_args()
 
     def binary(function: str) -> pathlib.Path:

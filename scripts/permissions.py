@@ -95,7 +95,9 @@ class Tour:
         self.bob.ask("GET", "/users/me").expect(200)
         self.bob.ask("PATCH", "/users/me", {"name": "Bob"}).expect(200)
         self.ada.ask("GET", "/users").expect(200)
-        self.ada.ask("PUT", "/users/carl", {"role": "admin", "collections": [{"id": "board", "role": "editor"}]}).expect(200, 201)
+        self.ada.ask("PUT", "/users/carl", {"role": "admin", "collections": [{"id": "board", "role": "editor"}]}).expect(
+            200, 201
+        )
         self.ada.ask("GET", "/users/carl").expect(200)
         self.ada.ask("PUT", "/users/carl", {"role": "owner"}).expect(200)
         self.ada.ask("DELETE", "/users/carl").expect(200, 202, 204)
@@ -126,7 +128,9 @@ class Tour:
         return id
 
     def documents(self) -> None:
-        ducks = self.upload("ducks.md", "# Ducks\n\nDucks eat pondweed, snails and insects of the pond XK-42.\n", collection="open")
+        ducks = self.upload(
+            "ducks.md", "# Ducks\n\nDucks eat pondweed, snails and insects of the pond XK-42.\n", collection="open"
+        )
         self.upload("ducks.md", "# Ducks\n\nDucks eat pondweed, snails and insects of the pond XK-42.\n", collection="open")
         self.upload("geese.md", "Geese eat grass.\n", collection="board")
         self.upload("ducks.md", "# Ducks\n\nDucks eat bread, which is not good for them.\n", document_id=ducks)
@@ -139,7 +143,13 @@ class Tour:
         late = self.ada.ask("POST", "/documents/upload", announced, idempotency_key="u1").expect(201).json()["document"]["id"]
         self.ada.ask("POST", "/documents/upload", announced, idempotency_key="u1").expect(201)
         self.ada.ask("DELETE", f"/documents/{late}").expect(202)
-        for path in ("/documents", "/documents?collection=open&limit=1", "/documents?status=ready", f"/documents/{ducks}", "/collections"):
+        for path in (
+            "/documents",
+            "/documents?collection=open&limit=1",
+            "/documents?status=ready",
+            f"/documents/{ducks}",
+            "/collections",
+        ):
             self.ada.ask("GET", path).expect(200)
         for part in ("chunks", "text"):
             self.ada.ask("GET", f"/documents/{ducks}/{part}").expect(200)
@@ -158,7 +168,11 @@ class Tour:
     def answers(self) -> None:
         self.ada.ask("POST", "/search", {"query": "what do ducks eat at XK-42?"}).expect(200)
         for api in (self.ada, self.bob):
-            said = api.ask("POST", "/chat", {"message": "What do ducks eat?", "stream": False}, idempotency_key="c1").expect(200).json()
+            said = (
+                api.ask("POST", "/chat", {"message": "What do ducks eat?", "stream": False}, idempotency_key="c1")
+                .expect(200)
+                .json()
+            )
             more = {"message": "And geese?", "conversation_id": said["conversation_id"]}
             api.ask("POST", "/chat", more).expect(200)
             api.ask("GET", "/conversations").expect(200)
@@ -182,7 +196,9 @@ def permitted(stack: Stack) -> set[tuple[str, str, str]]:
     """What roles allow in DynamoDB: function, action, and table or table/index/name, as in the default installation."""
     roles, allowed = {stack.role(function): function for function in FUNCTIONS}, set()
     for holder, statement in stack.statements():
-        actions = {action.removeprefix("dynamodb:") for action in strings(statement["Action"]) if action.startswith("dynamodb:")}
+        actions = {
+            action.removeprefix("dynamodb:") for action in strings(statement["Action"]) if action.startswith("dynamodb:")
+        }
         for resource in strings(statement.get("Resource")) if holder in roles else []:
             # Of the indexes, that of the first edition is there.
             if resource not in ("Fn::Sub", "Fn::GetAtt", "Arn", "StreamArn") and "Edition" not in resource:
@@ -193,7 +209,10 @@ def permitted(stack: Stack) -> set[tuple[str, str, str]]:
 
 def called(calls: set[Call], variables: dict[str, str]) -> set[tuple[str, str, str]]:
     """Calls in the words of the template."""
-    tables = {variables.get("TABLE_NAME", "ragline"): "MainTable", variables.get("CHUNKS_TABLE_NAME", "ragline-chunks"): "ChunksTable"}
+    tables = {
+        variables.get("TABLE_NAME", "ragline"): "MainTable",
+        variables.get("CHUNKS_TABLE_NAME", "ragline-chunks"): "ChunksTable",
+    }
     return {
         (function, action, tables[table] + (f"/index/{index}" if index else "")) for function, action, table, index in calls
     }
@@ -208,7 +227,9 @@ def free_port() -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "target" / "debug", help="where `local` and the functions are")
+    parser.add_argument(
+        "--folder", type=pathlib.Path, default=ROOT / "target" / "debug", help="where `local` and the functions are"
+    )
     folder = parser.parse_args().folder
     logging.disable(logging.WARNING)
     port = free_port()

@@ -161,4 +161,8 @@ def written(file: pathlib.Path, process: subprocess.Popen) -> str:
 def samples(function: str, token: str) -> dict[str, Any]:
     """The function's sample events with a real token, by name, without the answers beside them."""
     files = sorted((ROOT / "events" / function).glob("*.json"))
-    return {file.stem: json.loads(file.read_text().replace("<token>", token)) for file in files if not file.name.endswith(".allow.json")}
+    return {
+        file.stem: json.loads(file.read_text().replace("<token>", token))
+        for file in files
+        if not file.name.endswith(".allow.json")
+    }

@@ -191,7 +191,11 @@ class Smoke:
 
     def search(self) -> str:
         def look() -> dict[str, Any] | None:
-            hits = self.api.ask("POST", "/search", {"query": f"How often does the {self.word} engine turn?"}).expect(200).json()["data"]
+            hits = (
+                self.api.ask("POST", "/search", {"query": f"How often does the {self.word} engine turn?"})
+                .expect(200)
+                .json()["data"]
+            )
             return next((hit for hit in hits if hit["document_id"] == self.documents[0]), None)
 
         # The index is a moment behind.

@@ -106,7 +106,9 @@ def check_plans(stack: Stack) -> Problems:
     if stack.properties(stack.api_name).get("ApiKeySourceType") != "AUTHORIZER":
         yield "callers choose their plan"
     plans, keys = stack.of_type("AWS::ApiGateway::UsagePlan"), stack.of_type("AWS::ApiGateway::ApiKey")
-    bound = {(each["UsagePlanId"]["Ref"], each["KeyId"]["Ref"]) for each in stack.of_type("AWS::ApiGateway::UsagePlanKey").values()}
+    bound = {
+        (each["UsagePlanId"]["Ref"], each["KeyId"]["Ref"]) for each in stack.of_type("AWS::ApiGateway::UsagePlanKey").values()
+    }
     if {plan for plan, _ in bound} != plans.keys() or {key for _, key in bound} != keys.keys() or len(bound) != len(plans):
         yield f"{sorted(bound)} are bound"
     named = " ".join(strings(stack.variables("authorizer")["USAGE_KEYS"]))
@@ -139,7 +141,9 @@ def check_stage(stack: Stack) -> Problems:
 def check_cors(stack: Stack) -> Problems:
     """Pages of the configured origin may call every route and read what API Gateway itself answers; no others may"""
     preflights = stack.operations(preflight=True)
-    yield from (f"{path} has no preflight" for path in sorted({path for path, _ in stack.routes()} - {path for path, _ in preflights}))
+    yield from (
+        f"{path} has no preflight" for path in sorted({path for path, _ in stack.routes()} - {path for path, _ in preflights})
+    )
     for (path, _), operation in preflights.items():
         if operation.get("security"):
             yield f"the preflight of {path} asks {operation['security']}"

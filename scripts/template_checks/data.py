@@ -52,7 +52,9 @@ def check_bucket(stack: Stack) -> Problems:
         if allowed != [[{"Ref": "AllowedOrigin"}]]:
             yield f"{name} is open to pages of {allowed}"
         denied = [s for n, s in stack.statements() if s["Effect"] == "Deny" and n in stack.of_type("AWS::S3::BucketPolicy")]
-        if not any(s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}} and name in strings(s["Resource"]) for s in denied):
+        if not any(
+            s["Condition"] == {"Bool": {"aws:SecureTransport": "false"}} and name in strings(s["Resource"]) for s in denied
+        ):
             yield f"{name} can be asked in the clear"
 
 

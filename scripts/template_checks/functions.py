@@ -21,7 +21,11 @@ def check_releases(stack: Stack) -> Problems:
         if f"{name}Version0000000000" not in versions:
             yield f"{name} is not published for each release"
     callers = [*stack.of_type("AWS::Lambda::Permission").items(), *stack.of_type("AWS::Lambda::EventSourceMapping").items()]
-    yield from (f"{name} calls {caller['FunctionName']}" for name, caller in callers if caller["FunctionName"].get("Ref") not in stack.aliases)
+    yield from (
+        f"{name} calls {caller['FunctionName']}"
+        for name, caller in callers
+        if caller["FunctionName"].get("Ref") not in stack.aliases
+    )
 
 
 def check_canary(stack: Stack) -> Problems:

@@ -122,7 +122,10 @@ OTHER = {"Fn::Sub": "arn:aws:apigateway:x:lambda:path/2015-03-31/functions/${sea
 ELSEWHERE = {"Fn::GetAtt": ["SomethingElse", "Arn"]}
 
 CHANGES: list[tuple[Check, Change]] = [
-    (check_routes, route("/search", "POST", INTEGRATION, "uri", to={**OTHER, "Fn::Sub": OTHER["Fn::Sub"].replace("search", "users")})),
+    (
+        check_routes,
+        route("/search", "POST", INTEGRATION, "uri", to={**OTHER, "Fn::Sub": OTHER["Fn::Sub"].replace("search", "users")}),
+    ),
     (check_routes, body("paths", "/new", to={"get": {INTEGRATION: {"uri": OTHER}}})),
     (check_description, route("/search", "POST")),
     (check_description, body("paths", "/new", to={"get": {INTEGRATION: {"uri": OTHER}}})),
@@ -156,7 +159,10 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_cors, body(ERRORS, "THROTTLED", "responseParameters", "gatewayresponse.header.Access-Control-Allow-Origin")),
     (check_cors, variable("search", "ALLOWED_ORIGINS")),
     (check_gateway_errors, body(ERRORS, "THROTTLED")),
-    (check_gateway_errors, body(ERRORS, "THROTTLED", "responseParameters", "gatewayresponse.header.Content-Type", to="'text/plain'")),
+    (
+        check_gateway_errors,
+        body(ERRORS, "THROTTLED", "responseParameters", "gatewayresponse.header.Content-Type", to="'text/plain'"),
+    ),
     (check_gateway_errors, body(ERRORS, "THROTTLED", "responseTemplates", "application/json", to="{")),
     (check_gateway_errors, body(ERRORS, "THROTTLED", "responseTemplates", "application/json", to="{}")),
     (check_gateway_errors, body(ERRORS, "THROTTLED", "statusCode", to="500")),
@@ -197,7 +203,12 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_wildcards, statement("searchRole", "SearchChunks", "Resource", to="*")),
     (check_roles, put("search", "Role", to={"Fn::GetAtt": ["chatRole", "Arn"]})),
     (check_roles, put("searchRole", "ManagedPolicyArns", to=["arn:aws:iam::aws:policy/AdministratorAccess"])),
-    (check_roles, put("searchRole", "ManagedPolicyArns", to=[{"Fn::If": ["Traces", "arn:aws:iam::aws:policy/X", {"Ref": "AWS::NoValue"}]}])),
+    (
+        check_roles,
+        put(
+            "searchRole", "ManagedPolicyArns", to=[{"Fn::If": ["Traces", "arn:aws:iam::aws:policy/X", {"Ref": "AWS::NoValue"}]}]
+        ),
+    ),
     (check_authorizer_permissions, statement("authorizerRole", "ReadPlans", "Action", to="dynamodb:PutItem")),
     (check_authorizer_permissions, put("EmbedPolicy", "Roles", to=[{"Ref": "authorizerRole"}])),
     (check_vector_search, everywhere("dynamodb:SearchVectors", "dynamodb:Query")),
@@ -278,7 +289,9 @@ def unfailed(document: dict[str, Any]) -> Problems:
             yield f"change {number}, for {check.__name__}, is not noticed"
         reached[check] |= lines
     for check in CHECKS:
-        yield from (f"{check.__name__}: nothing makes line {line} fail" for line in sorted(set(assertions(check)) - reached[check]))
+        yield from (
+            f"{check.__name__}: nothing makes line {line} fail" for line in sorted(set(assertions(check)) - reached[check])
+        )
 
 
 def failing(check: Check, stack: Stack) -> Iterator[int]:

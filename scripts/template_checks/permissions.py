@@ -48,7 +48,9 @@ def check_roles(stack: Stack) -> Problems:
         for policy in roles[role].get("ManagedPolicyArns", []):
             named = [name for name in strings(policy) if name in own]
             # Where the condition does not hold there is none.
-            if policy != {"Fn::If": [policy.get("Fn::If", [""])[0], *({"Ref": name} for name in named), {"Ref": "AWS::NoValue"}]}:
+            if policy != {
+                "Fn::If": [policy.get("Fn::If", [""])[0], *({"Ref": name} for name in named), {"Ref": "AWS::NoValue"}]
+            }:
                 yield f"{role} has {policy}"
 
 

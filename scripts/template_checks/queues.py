@@ -71,7 +71,10 @@ def check_queues(stack: Stack) -> Problems:
         if policy["Queues"] != [{"Ref": "ArrivalsQueue"}]:
             yield f"{name} opens {policy['Queues']}"
         for statement in policy["PolicyDocument"]["Statement"]:
-            if statement["Principal"] != {"Service": "s3.amazonaws.com"} or "aws:SourceArn" not in statement["Condition"]["ArnEquals"]:
+            if (
+                statement["Principal"] != {"Service": "s3.amazonaws.com"}
+                or "aws:SourceArn" not in statement["Condition"]["ArnEquals"]
+            ):
                 yield f"{name} lets others than the bucket send"
 
 
