@@ -15,6 +15,7 @@ import logging
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from cfnlint.api import lint_file
 from cfnlint.config import ManualArgs
@@ -28,6 +29,11 @@ def lint(path: Path, ignored: list[str]) -> Problems:
     """Whatever cfn-lint says of a template, warnings included."""
     for match in lint_file(path, ManualArgs(ignore_checks=ignored)):
         yield f"{match.rule.id} in line {match.linenumber}: {match.message}"
+
+
+def codedeploy(document: dict[str, Any]) -> Problems:
+    """What of a translation is CodeDeploy's."""
+    yield from (name for name, each in document["Resources"].items() if each["Type"].startswith("AWS::CodeDeploy"))
 
 
 def report(title: str, problems: Problems) -> bool:
@@ -72,6 +78,7 @@ def main() -> int:
                 report("cfn-lint has nothing to say about its translation", lint(plain, ["W2001"])),
                 report("cfn-lint has nothing to say about it with a canary", lint(canary, ["W2001"])),
             ]
+            outcomes.append(report("Without a canary no release goes by CodeDeploy", codedeploy(json.loads(plain.read_text()))))
             outcomes += [report(check.__doc__ or "", check(stack)) for check in CHECKS]
             outcomes.append(report("Every assertion fails when what it asserts does not hold", unfailed(stack.document)))
     print(f"{outcomes.count(True)} passed, {outcomes.count(False)} failed")

@@ -24,12 +24,14 @@ ALARMS = {
 
 
 def check_alarms(stack: Stack) -> Problems:
-    """Every alarm that there must be is there, looks at its metrics of this stack, and tells the topic"""
-    alarms = stack.of_type("AWS::CloudWatch::Alarm")
+    """Every alarm that there must be is there, looks at its metrics of this stack, tells the topic, and is explained"""
+    alarms, explained = stack.of_type("AWS::CloudWatch::Alarm"), (ROOT / "docs" / "OPERATIONS.md").read_text()
     if alarms.keys() != ALARMS.keys():
         yield f"there are {sorted(alarms)}"
     for name, alarm in alarms.items():
         metrics = {node["MetricName"] for node in walk(alarm) if isinstance(node, dict) and "MetricName" in node}
+        if f"`{name}`" not in explained:
+            yield f"{name} is not in docs/OPERATIONS.md"
         if metrics != ALARMS.get(name):
             yield f"{name} looks at {sorted(metrics)}"
         if alarm.get("AlarmActions") != [{"Ref": "AlarmTopic"}]:

@@ -1,6 +1,7 @@
 """How functions are released, and what they are told."""
 
 import re
+import tomllib
 
 from .api import STREAMING
 from .stack import ROOT, Problems, Stack, strings
@@ -42,6 +43,20 @@ def check_canary(stack: Stack) -> Problems:
             yield f"{function} is watched by {sorted(watched)}"
         if "DEPLOYMENT_STOP_ON_ALARM" not in group["AutoRollbackConfiguration"]["Events"]:
             yield f"{function} stays when there is an alarm"
+
+
+def check_environments(stack: Stack) -> Problems:
+    """samconfig.toml gives parameters that there are, and values that they may have; it does not say which release it is"""
+    known = stack.document["Parameters"]
+    for name, environment in tomllib.loads((ROOT / "samconfig.toml").read_text()).items():
+        given = environment["deploy"]["parameters"]["parameter_overrides"] if isinstance(environment, dict) else []
+        for parameter, _, value in (pair.partition("=") for pair in given):
+            if parameter not in known.keys() - {"Release"}:
+                yield f"{name} gives {parameter}"
+                continue
+            allowed = known[parameter].get("AllowedValues", [value])
+            if value not in map(str, allowed):
+                yield f"{name} gives {parameter}={value}, and it may be {allowed}"
 
 
 def check_bounds(stack: Stack) -> Problems:
@@ -138,4 +153,4 @@ def check_secret(stack: Stack) -> Problems:
         yield f"{sorted(asking)} sign, and {sorted(signing)} have the secret"
 
 
-CHECKS = [check_releases, check_canary, check_bounds, check_cache, check_models, check_secret]
+CHECKS = [check_releases, check_canary, check_environments, check_bounds, check_cache, check_models, check_secret]

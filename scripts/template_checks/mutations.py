@@ -25,7 +25,7 @@ from .api import (
     check_streaming,
 )
 from .data import check_bucket, check_encryption, check_tables
-from .functions import check_bounds, check_cache, check_canary, check_models, check_releases, check_secret
+from .functions import check_bounds, check_cache, check_canary, check_environments, check_models, check_releases, check_secret
 from .permissions import check_authorizer_permissions, check_roles, check_vector_search, check_wildcards
 from .queues import check_failures, check_queues, check_stream, check_webhooks
 from .stack import Problems, Stack
@@ -176,6 +176,8 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_canary, put("searchDeploymentGroup", "AlarmConfiguration", "Alarms", to=[])),
     (check_canary, without("ThrottlesAlarm")),
     (check_canary, put("searchDeploymentGroup", "AutoRollbackConfiguration", "Events", to=[])),
+    (check_environments, lambda stack: stack.document["Parameters"].pop("Canary")),
+    (check_environments, lambda stack: set_at(stack.document["Parameters"]["Canary"], "AllowedValues", to=["x"])),
     (check_bounds, put("search", "Timeout", to=60)),
     (check_bounds, put("searchLogs", "RetentionInDays")),
     (check_bounds, put("search", "ReservedConcurrentExecutions")),
@@ -262,6 +264,7 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_bucket, put("Bucket", "CorsConfiguration", "Fn::If", 1, "CorsRules", 0, "AllowedOrigins", to=["*"])),
     (check_bucket, statement("BucketPolicy", "TlsOnly", "Condition", to={})),
     (check_alarms, without("StreamLagAlarm")),
+    (check_alarms, lambda stack: stack.document["Resources"].update(NewAlarm=stack.document["Resources"]["StreamLagAlarm"])),
     (check_alarms, put("StreamLagAlarm", "MetricName", to="Errors")),
     (check_alarms, put("StreamLagAlarm", "AlarmActions")),
     (check_alarms, put("StreamLagAlarm", "TreatMissingData", to="breaching")),
