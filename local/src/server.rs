@@ -8,7 +8,7 @@ use axum::{Router, middleware};
 use shared::chunks::Chunks;
 use shared::clients::{Builder, ClientError, Clients};
 use shared::collections::Collections;
-use shared::config::{AllowedOrigins, ConfigError, Reach, Variables};
+use shared::config::{AllowedOrigins, ConfigError, LlmConfig, Reach, Variables};
 use shared::documents::Documents;
 use shared::embed::Models;
 use shared::http::{Json, boundary, cors};
@@ -316,7 +316,12 @@ async fn api(
         .merge(chat::router(chat::State {
             door: door.clone(),
             retriever,
+            documents: documents.clone(),
+            texts: texts.clone(),
+            pages: pages.clone(),
             conversations: chat::Conversations::new(&dynamodb, &pages),
+            models: chat::Models::extractive(),
+            config: Arc::new(LlmConfig::from_variables(builder.variables())?),
         }))
         .merge(users::router(users::State {
             door,

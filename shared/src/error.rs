@@ -146,6 +146,19 @@ impl Error {
         Self::Unavailable { context: context.into(), retry_after: Duration::from_secs(2) }
     }
 
+    /// When to try again, if that is known: whole seconds, rounded up, so never too early.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let retry_after = match self {
+            Self::Unavailable { retry_after, .. }
+            | Self::RateLimited { retry_after, .. }
+            | Self::TooManyIngestions { retry_after, .. }
+            | Self::IdempotencyInProgress { retry_after }
+            | Self::Model { retry_after: Some(retry_after), .. } => retry_after,
+            _ => return None,
+        };
+        Some(u64::try_from(retry_after.as_micros().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1))
+    }
+
     /// A fault of ours, with what is known of it.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         Self::Internal(cause.to_string())

@@ -65,7 +65,7 @@ const fn ask(
 }
 
 const NEW_NAME: Body = Json(r#"{"name": "Another"}"#);
-const TRIES: [Try; 39] = [
+const TRIES: [Try; 42] = [
     ask("GET", "/health", None, Nothing, (200, 200)),
     ask("GET", "/health/ready", None, Nothing, (200, 200)),
     ask("GET", "/openapi.json", None, Nothing, (200, 200)),
@@ -86,6 +86,15 @@ const TRIES: [Try; 39] = [
     ask("POST", "/chat", None, Json(r#"{"message": "What is the secret?", "stream": false}"#), (200, 200)),
     ask("GET", "/conversations", None, Nothing, (200, 200)),
     ask("GET", "/conversations/{id}", Some(Conversation), Nothing, (200, 404)),
+    ask("PATCH", "/conversations/{id}", Some(Conversation), Json(r#"{"title": "Another"}"#), (200, 404)),
+    ask("POST", "/conversations/{id}/regenerate", Some(Conversation), Json(r#"{"stream": false}"#), (200, 404)),
+    ask(
+        "POST",
+        "/conversations/{id}/edit",
+        Some(Conversation),
+        Json(r#"{"message": "What swims?", "stream": false}"#),
+        (200, 404),
+    ),
     ask("DELETE", "/conversations/{id}", Some(Conversation), Nothing, (204, 404)),
     ask("GET", "/users/me", None, Nothing, (200, 200)),
     ask("PATCH", "/users/me", None, NEW_NAME, (200, 200)),

@@ -76,6 +76,9 @@ pub(crate) struct Citation {
     pub(crate) n: usize,
     pub(crate) chunk_id: String,
     pub(crate) document_id: DocumentId,
+    #[serde(default)]
+    #[schema(required)]
+    pub(crate) filename: String,
     /// The first place of the marker, in UTF-16 code units, as browsers count.
     pub(crate) start: usize,
     /// One behind its last place.
@@ -90,13 +93,27 @@ pub(crate) struct Usage {
     pub(crate) output_tokens: usize,
 }
 
+impl Usage {
+    /// So many tokens.
+    pub(crate) fn of(input: u64, output: u64) -> Self {
+        let tokens = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        Self { input_tokens: tokens(input), output_tokens: tokens(output) }
+    }
+
+    /// Adds what another turn took.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+    }
+}
+
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FinishReason {
     /// It is complete.
     Stop,
-    /// It reached the most tokens or steps that an answer may have.
+    /// It reached the most tokens, steps or time that an answer may have.
     Length,
     /// Its user stopped it.
     Stopped,

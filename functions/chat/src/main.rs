@@ -1,20 +1,31 @@
 //! The `chat` function.
 
-use chat::{Conversations, State};
+use std::sync::Arc;
+
+use chat::{Conversations, Models, State};
 use shared::clients::{Builder, Clients};
+use shared::config::LlmConfig;
+use shared::documents::Documents;
 use shared::page::Pages;
+use shared::texts::Texts;
 use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(telemetry::init_from_process()?).await;
-    let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
+    let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
+    let pages = Pages::new(&dynamodb, &builder.signer()?);
     let state = State {
         door,
         retriever: builder.retriever(&dynamodb, &redis, builder.models()?)?,
-        conversations: Conversations::new(&dynamodb, &Pages::new(&dynamodb, &builder.signer()?)),
+        documents: Documents::new(&dynamodb),
+        texts: Texts::new(&blobs),
+        conversations: Conversations::new(&dynamodb, &pages),
+        pages,
+        models: Models::extractive(),
+        config: Arc::new(LlmConfig::from_variables(builder.variables())?),
     };
     http::run_streaming(chat::router(state)).await
 }

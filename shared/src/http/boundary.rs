@@ -102,20 +102,11 @@ pub(crate) fn document(mut problem: Problem, path: &str, request_id: &str) -> Ve
 }
 
 fn add_headers(error: &Error, response: &mut Response) {
-    match error {
-        Error::Unauthenticated(_) => {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        Error::Unavailable { retry_after, .. }
-        | Error::RateLimited { retry_after, .. }
-        | Error::TooManyIngestions { retry_after, .. }
-        | Error::IdempotencyInProgress { retry_after }
-        | Error::Model { retry_after: Some(retry_after), .. } => {
-            // Whole seconds, rounded up: never too early.
-            let seconds = retry_after.as_micros().div_ceil(1_000_000).max(1);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
-        }
-        _ => {}
+    if let Error::Unauthenticated(_) = error {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = error.retry_after_seconds() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
 }
 

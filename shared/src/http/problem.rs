@@ -1,9 +1,12 @@
 use std::borrow::Cow;
 
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::boundary::PROBLEM_JSON;
 use crate::error::{Error, FieldError, ModelFault};
 
 /// A problem document (RFC 9457, `application/problem+json`).
@@ -29,6 +32,9 @@ pub struct Problem {
     /// What was wrong with which part of the input.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// When to try again, in seconds, where there is no header to say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
     /// The limits that were exceeded (draft-ietf-httpapi-ratelimit-headers).
     #[serde(rename = "violated-policies", default, skip_serializing_if = "Vec::is_empty")]
     pub violated_policies: Vec<Cow<'static, str>>,
@@ -45,8 +51,22 @@ impl Problem {
             code: code.into(),
             request_id: String::new(),
             errors: Vec::new(),
+            retry_after: None,
             violated_policies: Vec::new(),
         }
+    }
+}
+
+impl IntoResponse for Problem {
+    /// The document as it is, for a failure that was logged where it happened.
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, [(CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -98,6 +98,13 @@ macro_rules! made_id {
                 Self(Ulid::generate())
             }
 
+            /// A new identifier that sorts behind this one, whatever the clocks of those who made them say.
+            #[must_use]
+            pub fn after(self) -> Self {
+                let new = Self::new();
+                if new > self { new } else { Self(self.0.increment().unwrap_or_else(|next| next)) }
+            }
+
             /// When it was made.
             pub fn made_at(self) -> SystemTime {
                 self.0.datetime()

@@ -1,5 +1,8 @@
 //! Language models: one turn at a time, as a stream of pieces.
 
+mod extractive;
+mod models;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,34 +12,37 @@ use shared::error::{Error, ModelFault};
 use crate::event::{Source, Usage};
 use crate::tools::Tool;
 
+use extractive::Extractive;
+pub use models::Models;
+
 /// A provider of language models.
 #[async_trait]
-pub trait Llm: Send + Sync {
+pub(crate) trait Llm: Send + Sync {
     /// Begins a turn. It ends, and what it held of the provider is given back, when the stream is dropped.
     async fn turn(&self, prompt: Prompt) -> Result<Turn, LlmError>;
 }
 
 /// The pieces of a turn in their order. The last one is [`Piece::End`]; a turn without is broken.
-pub type Turn = BoxStream<'static, Result<Piece, LlmError>>;
+pub(crate) type Turn = BoxStream<'static, Result<Piece, LlmError>>;
 
 /// What a turn is made of.
 #[derive(Debug, Clone)]
-pub struct Prompt {
+pub(crate) struct Prompt {
     /// The model's name at its provider.
-    pub model: String,
+    pub(crate) model: String,
     /// What the model is told before anything else.
-    pub system: String,
+    pub(crate) system: String,
     /// The conversation, oldest first. The last one is what the turn answers.
-    pub messages: Vec<PromptMessage>,
+    pub(crate) messages: Vec<PromptMessage>,
     /// What the model may call; nothing in the last turn of an answer.
-    pub tools: &'static [Tool],
+    pub(crate) tools: &'static [Tool],
     /// The most tokens that the turn may write. Always sent: a provider reserves so many.
-    pub max_tokens: u32,
+    pub(crate) max_tokens: u32,
 }
 
 /// A message of a conversation as a model sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum PromptMessage {
+pub(crate) enum PromptMessage {
     /// What the user said.
     User(String),
     /// What the model said, and the tools that it called.
@@ -52,31 +58,31 @@ pub enum PromptMessage {
 
 /// A call of a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub(crate) struct Call {
     /// By which its outcome names it.
-    pub id: String,
+    pub(crate) id: String,
     /// The tool's name, as the model wrote it.
-    pub name: String,
+    pub(crate) name: String,
     /// JSON, as the model wrote it; not checked.
-    pub arguments: String,
+    pub(crate) arguments: String,
 }
 
 /// What came of a call.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The call.
-    pub call: String,
+    pub(crate) call: String,
     /// What the model reads.
-    pub text: String,
+    pub(crate) text: String,
     /// Whether the call failed, so that the model may try otherwise.
-    pub failed: bool,
+    pub(crate) failed: bool,
     /// The passages in it, for an answerer that reads no text.
-    pub sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
 }
 
 /// A piece of a turn.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// Words.
     Text(String),
     /// A call, whole.
@@ -89,7 +95,7 @@ pub enum Piece {
 
 /// Why a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// The model said all it wanted.
     Stop,
     /// The model waits for the outcomes of its calls.
@@ -103,18 +109,18 @@ pub enum Ending {
 /// Why there is no turn, or no more of it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{fault:?}: {context}")]
-pub struct LlmError {
+pub(crate) struct LlmError {
     /// What the provider did instead.
-    pub fault: ModelFault,
+    pub(crate) fault: ModelFault,
     /// For the log; never the prompt, nor the answer.
-    pub context: String,
+    pub(crate) context: String,
     /// When to try again, if the provider said so.
-    pub retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl LlmError {
     /// A fault with what is known of it.
-    pub fn new(fault: ModelFault, context: impl Into<String>) -> Self {
+    pub(crate) fn new(fault: ModelFault, context: impl Into<String>) -> Self {
         Self { fault, context: context.into(), retry_after: None }
     }
 }

@@ -1,6 +1,6 @@
 use axum::extract::State as Extract;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::error::Error;
 use shared::http::{Json, PathId, Query};
 use shared::page::{Page, PageQuery};
@@ -9,6 +9,9 @@ use utoipa::ToSchema;
 
 use crate::State;
 use crate::conversations::{Conversation, Message};
+
+/// The longest title, in characters.
+const MAX_TITLE: usize = 200;
 
 #[utoipa::path(
     get, path = "/conversations", tag = "conversations", operation_id = "listConversations",
@@ -53,6 +56,35 @@ pub(crate) async fn read(
     let conversation = state.conversations.get(&principal, id).await?;
     let page = state.conversations.messages(&principal, id, query.limit, query.cursor.as_deref()).await?;
     Ok(Json(WithMessages { conversation, messages: page.data, next_cursor: page.next_cursor }))
+}
+
+/// Another title.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Retitle, example = json!({ "title": "What ducks eat" }))]
+pub(crate) struct Retitle {
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
+    title: String,
+}
+
+#[utoipa::path(
+    patch, path = "/conversations/{id}", tag = "conversations", operation_id = "changeConversation",
+    summary = "Give a conversation of the caller another title",
+    params(("id" = ConversationId, Path)),
+    request_body = Retitle,
+    responses((status = 200, description = "The conversation.", body = Conversation)),
+    extensions(("x-lowest-role" = json!("viewer"))),
+)]
+pub(crate) async fn change(
+    Extract(state): Extract<State>,
+    principal: Principal,
+    PathId(id): PathId<ConversationId>,
+    Json(Retitle { title }): Json<Retitle>,
+) -> Result<Json<Conversation>, Error> {
+    if title.trim().is_empty() || title.chars().count() > MAX_TITLE {
+        return Err(Error::field("/title", format!("must have 1 to {MAX_TITLE} characters")));
+    }
+    Ok(Json(state.conversations.rename(&principal, id, &title).await?))
 }
 
 #[utoipa::path(

@@ -1,0 +1,78 @@
+//! One turn of a model.
+
+use std::future::Future;
+
+use shared::embed::estimated_tokens;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::event::{FinishReason, Usage};
+use crate::llm::{Call, PromptMessage};
+
+/// What a model said in a turn.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) text: String,
+    pub(super) calls: Vec<Call>,
+    /// As the provider counts.
+    pub(super) usage: Option<Usage>,
+}
+
+/// Why something is not waited for any longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Interrupted {
+    /// The user stopped the answer.
+    Stopped,
+    /// The time is over.
+    Late,
+}
+
+impl From<Interrupted> for FinishReason {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Stopped => Self::Stopped,
+            Interrupted::Late => Self::Length,
+        }
+    }
+}
+
+impl Said {
+    /// An estimate of the tokens.
+    pub(super) fn tokens(&self) -> usize {
+        let calls = self.calls.iter().map(|call| estimated_tokens(&call.name) + estimated_tokens(&call.arguments));
+        estimated_tokens(&self.text) + calls.sum::<usize>()
+    }
+}
+
+/// An estimate of the tokens of a prompt.
+pub(super) fn tokens(system: &str, messages: &[PromptMessage]) -> u64 {
+    let of = |message: &PromptMessage| match message {
+        PromptMessage::User(text) => estimated_tokens(text),
+        PromptMessage::Assistant { text, calls } => {
+            estimated_tokens(text) + calls.iter().map(|call| estimated_tokens(&call.arguments)).sum::<usize>()
+        }
+        PromptMessage::Results(outcomes) => outcomes.iter().map(|outcome| estimated_tokens(&outcome.text)).sum(),
+    };
+    (estimated_tokens(system) + messages.iter().map(of).sum::<usize>()) as u64
+}
+
+/// Waits for something unless the user stops the answer or its time ends.
+pub(super) async fn guard<T>(
+    stop: &mut watch::Receiver<bool>,
+    until: Instant,
+    future: impl Future<Output = T>,
+) -> Result<T, Interrupted> {
+    tokio::select! {
+        biased;
+        () = stopped(stop) => Err(Interrupted::Stopped),
+        done = future => Ok(done),
+        () = tokio::time::sleep_until(until) => Err(Interrupted::Late),
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stopped| *stopped).await.is_err() {
+        // Whoever could stop it is gone.
+        std::future::pending::<()>().await;
+    }
+}

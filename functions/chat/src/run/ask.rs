@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use shared::door::TenantRecord;
+use shared::error::Error;
+use shared::http::RequestId;
+use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal};
+use time::OffsetDateTime;
+
+use crate::conversations::Author;
+
+/// The longest question, in characters.
+pub(crate) const MAX_MESSAGE: usize = 8_000;
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) principal: Principal,
+    #[expect(dead_code, reason = "its model and limits are not looked at yet")]
+    pub(crate) tenant: TenantRecord,
+    pub(crate) request_id: RequestId,
+    /// When the function that answers is ended. One in the past means that nobody knows.
+    pub(crate) deadline: Option<OffsetDateTime>,
+}
+
+/// What is asked, in whatever dialect.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) question: Question,
+    /// What the answer may be made of; all that the caller may read, or, of an answer that is made anew, what its question named,
+    /// if there are none.
+    pub(crate) collections: Vec<CollectionId>,
+}
+
+/// The kinds of questions.
+#[derive(Debug, Clone)]
+#[expect(dead_code, reason = "not all dialects are there yet")]
+pub(crate) enum Question {
+    /// One more in a conversation, or the first of a new one.
+    New { conversation: Option<ConversationId>, text: String },
+    /// The last one again, for another answer in place of the last. If an answer is named, it must be that.
+    Regenerate { conversation: ConversationId, answer: Option<MessageId> },
+    /// One in place of the last, whose answer goes with it.
+    Edit { conversation: ConversationId, text: String },
+    /// One that brings its conversation along. Nothing of it is stored.
+    Stateless {
+        /// What was said before, oldest first.
+        history: Vec<(Author, String)>,
+        text: String,
+        /// What the application tells the model.
+        instructions: Option<String>,
+    },
+}
+
+impl Caller {
+    /// The time until the function is ended, if it is known.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        let left = self.deadline? - OffsetDateTime::now_utc();
+        Duration::try_from(left).ok().filter(|left| !left.is_zero())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let principal = Principal::from_request_parts(parts, state).await?;
+        let behind = || Error::internal("a request that did not pass the door");
+        let tenant = parts.extensions.get().cloned().ok_or_else(behind)?;
+        let request_id = parts.extensions.get().cloned().ok_or_else(behind)?;
+        Ok(Self { principal, tenant, request_id, deadline: None })
+    }
+}
+
+impl Ask {
+    /// Refuses what cannot be asked.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let text = match &self.question {
+            Question::New { text, .. } | Question::Edit { text, .. } | Question::Stateless { text, .. } => text,
+            Question::Regenerate { .. } => return Ok(()),
+        };
+        if text.trim().is_empty() || text.chars().count() > MAX_MESSAGE {
+            return Err(Error::field("/message", format!("must have 1 to {MAX_MESSAGE} characters")));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing of it is stored.
+    pub(super) fn is_stateless(&self) -> bool {
+        matches!(self.question, Question::Stateless { .. })
+    }
+}
