@@ -23,6 +23,8 @@ mod chat_stop;
 mod collections;
 mod consistency;
 mod content;
+mod cors;
+mod costs;
 mod counters;
 mod crashes;
 mod cursors;
