@@ -93,7 +93,7 @@ static LANGUAGES: [Known; 7] = [
             "wo",
             "wurde",
         ],
-        defining: &[" heißt ", " ist ein ", " ist eine ", " nennt man ", " bezeichnet "],
+        defining: &[" heißt ", " nennt man ", " bezeichnet "],
         nothing: "Die Dokumente sagen dazu nichts.",
         quote: |name, text| format!("In {name} steht: „{text}“."),
     },

@@ -11,7 +11,7 @@ const MOST: usize = 3;
 /// A further statement must be about as good as the best.
 const FURTHER: f32 = 0.95;
 /// A statement must have so much of what is asked, by the worth of its words,
-const OWN: f32 = 0.45;
+const OWN: f32 = 0.5;
 /// a row a little less, since its table has the rest,
 const OWN_OF_ROW: f32 = 0.4;
 /// and with what stands above it so much. Otherwise it speaks of something else.

@@ -6,6 +6,8 @@ use crate::hidden::is_hidden;
 
 /// Longer ones are tables and formulas that lost their shape.
 const LONGEST: usize = 600;
+/// A heading is no longer, in bytes.
+const HEADING: usize = 120;
 /// Of the characters of a sentence, so many of a hundred must be letters.
 const LETTERS: usize = 60;
 
@@ -43,7 +45,7 @@ pub(super) fn statements(text: &str) -> Vec<Statement> {
 #[derive(Default)]
 struct Reader {
     said: Vec<Statement>,
-    /// The headings so far.
+    /// The headings so far, and what else stands by itself.
     headings: String,
     /// The names of the columns, while a table lasts.
     columns: Option<Vec<String>>,
@@ -74,8 +76,6 @@ impl Reader {
                     self.item(only);
                     self.heading = Some((*only).to_owned());
                     self.say((*only).to_owned(), Kind::Fragment);
-                    self.headings.push_str(only);
-                    self.headings.push('\n');
                 }
                 _ => {
                     self.end_list();
@@ -146,6 +146,10 @@ impl Reader {
         }
         let before = self.said.last().map_or("", |before| before.text.as_str());
         let context = format!("{}{before}", self.headings);
+        if kind == Kind::Fragment && text.len() <= HEADING {
+            self.headings.push_str(&text);
+            self.headings.push('\n');
+        }
         self.said.push(Statement { text, kind, context });
     }
 
