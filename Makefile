@@ -55,8 +55,8 @@ help:
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
 	@echo "make contract the running API against its description"
-	@echo "make bench    what the door costs beside a plain GET, and ingestion beside its embedder"
-	@echo "make eval     DATASET=<folder>      measure the search of the running server"
+	@echo "make bench    what the door costs beside a plain GET, ranking and ingestion beside their least"
+	@echo "make eval     DATASET=<folder> IDENTIFIERS=<n>   measure the search of the running server"
 	@echo "make invoke   run the functions as Lambda does, and hold their calls against their roles"
 	@echo "make build    build the functions for Lambda and print their sizes"
 	@echo "make deploy   ENVIRONMENT=dev PARAMETERS=   deploy to AWS"
@@ -114,16 +114,19 @@ contract:
 
 bench:
 	@scripts/setup.sh redis weights
-	cargo bench --workspace --bench door --bench ingestion
+	cargo bench --workspace --bench door --bench candidates --bench ingestion
 
-EVAL_TENANT = eval-$(notdir $(abspath $(DATASET)))
+EVAL_NAME = $(if $(DATASET),$(notdir $(abspath $(DATASET))),identifiers)
+EVAL_TENANT = eval-$(EVAL_NAME)
 
 eval:
 	@$(BUILD_LOCAL) --quiet
-	@test -n "$(DATASET)" || { echo "usage: make eval DATASET=<folder> [PORT=8080]" >&2; exit 2; }
-	@python3 tests/eval/eval.py --url http://127.0.0.1:$(PORT) --dataset $(DATASET) --tenant $(EVAL_TENANT) \
+	@test -n "$(DATASET)$(IDENTIFIERS)" || { \
+		echo "usage: make eval [DATASET=<folder>] [IDENTIFIERS=500] [PORT=8080]" >&2; exit 2; }
+	@python3 tests/eval/eval.py --url http://127.0.0.1:$(PORT) --tenant $(EVAL_TENANT) \
+		$(if $(DATASET),--dataset $(DATASET)) --identifiers $(or $(IDENTIFIERS),0) --json $(DATA)/eval/$(EVAL_NAME).json \
 		--operator "$$($(LOCAL) token --tenant platform --user eval --role operator)" \
-		--token "$$($(LOCAL) token --tenant $(EVAL_TENANT) --user eval --role editor)"
+		--token "$$($(LOCAL) token --tenant $(EVAL_TENANT) --user eval --role admin)"
 
 build:
 	@scripts/setup.sh redis cargo-lambda
