@@ -16,6 +16,7 @@ ARCH ?= host
 # YES=1 not to be asked. DATA_TOO=1 has `make delete` remove the tables, the bucket and the secret as well.
 ENVIRONMENT ?= dev
 PARAMETERS ?=
+export PARAMETERS
 ASK := $(if $(YES),--yes)
 
 export DATA
@@ -148,7 +149,7 @@ invoke:
 deploy:
 	@scripts/setup.sh cargo-lambda zig sam
 	$(MAKE) --no-print-directory build ARCH=arm64
-	@python3 scripts/deploy.py $(ASK) $(ENVIRONMENT) $(PARAMETERS)
+	@python3 scripts/deploy.py $(ASK) $(ENVIRONMENT)
 
 delete:
 	@scripts/setup.sh sam
