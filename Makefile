@@ -16,6 +16,7 @@ ARCH ?= host
 # YES=1 not to be asked. DATA_TOO=1 has `make delete` remove the tables, the bucket and the secret as well.
 ENVIRONMENT ?= dev
 PARAMETERS ?=
+export PARAMETERS
 ASK := $(if $(YES),--yes)
 
 export DATA
@@ -54,7 +55,7 @@ help:
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
 	@echo "make contract the running API against its description"
-	@echo "make bench    what the door costs beside a plain GET, ranking and ingestion beside their least, chat beside its model"
+	@echo "make bench    what the door costs beside a plain GET, and ranking, ingestion and chat beside their least"
 	@echo "make eval     DATASET=<folder> IDENTIFIERS=<n>   measure the search of the running server"
 	@echo "make invoke   run the functions as Lambda does, and hold their calls against their roles"
 	@echo "make build    build the functions for Lambda and print their sizes"
@@ -148,7 +149,7 @@ invoke:
 deploy:
 	@scripts/setup.sh cargo-lambda zig sam
 	$(MAKE) --no-print-directory build ARCH=arm64
-	@python3 scripts/deploy.py $(ASK) $(ENVIRONMENT) $(PARAMETERS)
+	@python3 scripts/deploy.py $(ASK) $(ENVIRONMENT)
 
 delete:
 	@scripts/setup.sh sam

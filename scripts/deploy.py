@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Deploys an environment of samconfig.toml: `sam deploy` with a number of its own for the release.
 
-Usage: deploy.py [--sam PROGRAM] [--yes] ENVIRONMENT [NAME=VALUE]...
+Usage: PARAMETERS="NAME=VALUE ..." deploy.py [--sam PROGRAM] [--yes] ENVIRONMENT
 
-The parameters are those of samconfig.toml, and over them those that are given. All others stay as the stack has them. SAM
+The parameters are those of samconfig.toml, and over them those in PARAMETERS, where a value with spaces or quotes is quoted as in
+a shell, but none runs it. All others stay as the stack has them. SAM
 publishes a function when its file in the bucket or the template changes, but not when a parameter does; so each deployment
 says which release it is, and publishes all functions.
 """
 
 import argparse
 import os
+import shlex
 import sys
 import time
 import tomllib
@@ -38,9 +40,9 @@ def main() -> None:
     parser.add_argument("--sam", default="sam", help="the SAM CLI")
     parser.add_argument("--yes", action="store_true", help="do not ask, whatever samconfig.toml says")
     parser.add_argument("environment")
-    parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
     arguments = parser.parse_args()
-    overrides = parameters(tomllib.loads(CONFIG.read_text()), arguments.environment, arguments.parameters, int(time.time()))
+    given = shlex.split(os.environ.get("PARAMETERS", ""))
+    overrides = parameters(tomllib.loads(CONFIG.read_text()), arguments.environment, given, int(time.time()))
     command = [arguments.sam, "deploy", "--config-env", arguments.environment, "--parameter-overrides", *overrides]
     command += ["--no-confirm-changeset"] if arguments.yes else []
     os.environ["SAM_CLI_TELEMETRY"] = "0"

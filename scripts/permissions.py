@@ -26,9 +26,11 @@ from template_checks.stack import Stack, strings, translate
 FUNCTIONS = ("authorizer", "changes", "chat", "documents", "health", "ingest", "search", "upload", "users", "webhooks")
 # Permissions that nothing here has use for, and what has.
 ELSEWHERE = {
+    ("chat", "BatchGetItem", "ChunksTable"): "passages that only their words lead to, in collections of more than a hundred",
     ("ingest", "PutItem", "MainTable"): "a mark, when the cache cannot be told that something is stale",
     ("ingest", "SearchVectors", "ChunksTable/index/by_embedding"): "whether the index of another model answers",
     ("ingest", "UpdateItem", "ChunksTable"): "vectors of another model",
+    ("search", "BatchGetItem", "ChunksTable"): "passages that only their words lead to, in collections of more than a hundred",
 }
 # What Lambda itself does to deliver the stream, with the role of the function.
 STREAM = {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"}

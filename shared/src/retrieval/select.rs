@@ -172,14 +172,18 @@ mod tests {
             (0, 2, "They also fly south."),
             (1, 0, "Geese are other ones"),
             (0, 1, "Ducks swim on ponds."),
-            (0, 3, "fly south. And return"),
+            (0, 3, "fly south. And return to ponds."),
             (0, 5, "Not a neighbour here"),
         ];
         let query = SearchQuery { merge_adjacent: true, max_per_document: Some(9), ..SearchQuery::new("ducks") };
         let found = selected(&query, &candidates);
         assert_eq!(
             texts(&found),
-            ["Ducks swim on ponds.\nThey also fly south. And return", "Geese are other ones", "Not a neighbour here"]
+            [
+                "Ducks swim on ponds.\nThey also fly south. And return to ponds.",
+                "Geese are other ones",
+                "Not a neighbour here"
+            ]
         );
         let merged = &found[0];
         let places: Vec<_> = merged.merged.iter().map(|id| id.rsplit('-').next().unwrap()).collect();
