@@ -16,6 +16,8 @@ mod chat_injections;
 mod collections;
 mod consistency;
 mod content;
+mod cors;
+mod costs;
 mod counters;
 mod crashes;
 mod cursors;
