@@ -7,6 +7,8 @@ use crate::event::{FinishReason, Usage};
 
 /// A turn that could write fewer tokens is not begun.
 const LEAST_OUTPUT: u64 = 64;
+/// What a turn writes that calls tools, at most, as a rule. What it may write is more.
+const USUAL_OUTPUT: u64 = 256;
 /// With less time left than this share of all, the turn is the last.
 const LAST_SHARE: u32 = 5;
 
@@ -70,12 +72,13 @@ impl Bounds {
             return Err(FinishReason::Budget);
         }
         let output = wanted.min(by_tokens).min(by_money);
-        // The next turn reads what this one read and wrote, and what the tools found.
-        let rest = prompt + output + least;
+        // Whether there is enough for another turn, which reads what this one read and wrote.
+        let usual = output.min(USUAL_OUTPUT);
+        let left = self.after(Usage::of(prompt, usual));
         let last = self.steps == 1
             || now >= self.hurry
-            || by_tokens - output < rest
-            || self.after(Usage::of(prompt, output)).affordable(prompt + output) < least;
+            || left.tokens < prompt + usual + least
+            || left.affordable(prompt + usual) < least;
         Ok(Allowance { max_tokens: u32::try_from(output).unwrap_or(u32::MAX), last })
     }
 
@@ -155,14 +158,17 @@ mod tests {
 
     #[test]
     fn money_ends() {
+        // A cent for a thousand tokens read, and for a hundred written.
         let prices = r#"{"extractive": {"input": 10, "output": 100}}"#;
-        // A cent: at 0.1 cents for a hundred tokens read, and 1 for as many written.
-        let bounds = bounds(&[("LLM_PRICES", prices), ("CHAT_MAX_CENTS", "3")]);
+        let bounds = bounds(&[("LLM_PRICES", prices), ("CHAT_MAX_CENTS", "10"), ("CHAT_MAX_STEPS", "50")]);
         let (turns, reason) = turns(bounds.clone(), Usage::of(100, 100));
-        let expected = [(290, false), (180, true), (70, true)];
-        assert_eq!(turns.iter().map(|turn| (turn.max_tokens, turn.last)).collect::<Vec<_>>(), expected);
+        // Each takes 1.1 cents. Another is sure to be paid for as long as there are 3.7.
+        let last: Vec<bool> = turns.iter().map(|turn| turn.last).collect();
+        assert_eq!(last, [[false; 6].as_slice(), &[true; 3]].concat());
         assert_eq!(reason, FinishReason::Budget);
-        assert_eq!(bounds.next(3000, Instant::now()), Err(FinishReason::Budget), "the prompt alone costs it all");
+        assert!((980..=990).contains(&turns[0].max_tokens), "{turns:?}");
+        assert!((100..=110).contains(&turns[8].max_tokens), "{turns:?}");
+        assert_eq!(bounds.next(10_000, Instant::now()), Err(FinishReason::Budget), "the prompt alone costs it all");
     }
 
     #[test]

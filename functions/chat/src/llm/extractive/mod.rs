@@ -64,7 +64,7 @@ fn say(question: &str, sources: &[&Source]) -> Vec<String> {
         let gap = if place == 0 { "" } else { " " };
         let source = sources[*source];
         let sentence = match statement.kind {
-            Kind::Sentence => statement.text.clone(),
+            Kind::Sentence | Kind::Headed => statement.text.clone(),
             Kind::Row | Kind::Fragment => language.quote(&source.filename, &statement.text),
         };
         format!("{gap}{sentence} [{}]", source.n)
