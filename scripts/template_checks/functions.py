@@ -8,12 +8,13 @@ from .stack import ROOT, Problems, Stack, strings
 
 # The variables that name embedding models.
 MODEL = re.compile(r"(PREVIOUS_)?(EMBED|OPENAI_)")
-# What may be named of language models, and what may not.
-ARNS = {
+# The variables that name language models.
+ANSWERER = {"LLM", "LLM_MODEL", "LLM_MODELS", "LLM_BASE_URL", "LLM_API_KEY", "LLM_PRICES"}
+# What may be given as ARNs of models, and what not.
+MODEL_ARNS = {
     "": True,
     "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0": True,
     "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0": True,
-    "arn:aws:bedrock:::foundation-model/amazon.nova-2-lite-v1:0": True,
     "arn:aws:bedrock:*::foundation-model/amazon.nova-lite-v1:0": False,
     "arn:aws:bedrock:us-east-1::foundation-model/*": False,
     "*": False,
@@ -138,24 +139,26 @@ def check_models(stack: Stack) -> Problems:
 
 
 def check_answerers(stack: Stack) -> Problems:
-    """Chat alone may ask language models, for answers that are streamed, and only by Bedrock's own settings"""
-    allowed = [(n, s) for n, s in stack.statements() if "bedrock:InvokeModelWithResponseStream" in strings(s.get("Action"))]
-    if [name for name, _ in allowed] != ["AnswerPolicy"]:
-        yield f"{sorted(name for name, _ in allowed)} may answer"
-    for name, statement in allowed:
-        resource = stack.document["Resources"][name]
-        if resource.get("Condition") != "AnswersWithBedrock" or resource["Properties"]["Roles"] != [{"Ref": "chatRole"}]:
-            yield f"{name} is {resource}"
-        if strings(statement["Action"]) != ["bedrock:InvokeModelWithResponseStream"]:
-            yield f"{name}: {statement['Action']}"
+    """Chat alone may ask language models, and only for streams of models that are named; an answer ends before its function"""
+    streams = "bedrock:InvokeModelWithResponseStream"
+    allowed = [name for name, statement in stack.statements() if streams in strings(statement["Action"])]
+    if allowed != ["AnswerPolicy"]:
+        yield f"{sorted(allowed)} may answer"
+        return
+    policy = stack.document["Resources"]["AnswerPolicy"]
+    if policy.get("Condition") != "AnswersWithBedrock" or policy["Properties"]["Roles"] != [{"Ref": "chatRole"}]:
+        yield f"AnswerPolicy is {policy}"
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    if statement["Action"] != streams:
+        yield f"AnswerPolicy allows {statement['Action']}"
     parameters = stack.document["Parameters"]
     if parameters["LlmApiKey"].get("NoEcho") is not True:
         yield "LlmApiKey is shown"
     arns = re.compile(parameters["LlmModelArns"]["AllowedPattern"])
-    for arn, wanted in ARNS.items():
+    for arn, wanted in MODEL_ARNS.items():
         if bool(arns.fullmatch(arn)) is not wanted:
             yield f"LlmModelArns and {arn!r}"
-    missing = {"LLM", "LLM_MODEL", "LLM_MODELS", "LLM_BASE_URL", "LLM_API_KEY", "LLM_PRICES"} - stack.variables("chat").keys()
+    missing = ANSWERER - stack.variables("chat").keys()
     yield from (f"chat is not told {variable}" for variable in sorted(missing))
     if parameters["ChatSeconds"]["MaxValue"] >= stack.functions["chat"]["Timeout"]:
         yield "an answer may take longer than the function"

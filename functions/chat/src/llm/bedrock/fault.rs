@@ -13,7 +13,12 @@ where
     SdkError<ConverseStreamError, R>: RequestId,
 {
     let (fault, context) = match error {
-        SdkError::ServiceError(service) => exception(service.err()),
+        SdkError::ServiceError(service) => {
+            let (name, message) = (service.err().code().unwrap_or("an unknown exception"), service.err().message());
+            // Only these are sure to quote nothing of the request but the model's name.
+            let message = message.filter(|_| matches!(name, "AccessDeniedException" | "ResourceNotFoundException"));
+            (exception(name), format!("{name}{}", message.map(|message| format!(": {message}")).unwrap_or_default()))
+        }
         // Without credentials, or with a request that cannot be made.
         SdkError::ConstructionFailure(_) => (ModelFault::Refused, DisplayErrorContext(error).to_string()),
         SdkError::DispatchFailure(failure) if failure.is_user() => {
@@ -29,17 +34,26 @@ where
 /// The stream broke off.
 pub(super) fn in_stream<R>(error: &SdkError<ConverseStreamOutputError, R>) -> LlmError {
     let (fault, context) = match error {
-        SdkError::ServiceError(service) => exception(service.err()),
-        SdkError::TimeoutError(_) => (ModelFault::TimedOut, "silent for too long".to_owned()),
+        SdkError::ServiceError(service) => {
+            // It has no code: only the frame around it names it.
+            let name = match service.err() {
+                ConverseStreamOutputError::InternalServerException(_) => "InternalServerException",
+                ConverseStreamOutputError::ModelStreamErrorException(_) => "ModelStreamErrorException",
+                ConverseStreamOutputError::ServiceUnavailableException(_) => "ServiceUnavailableException",
+                ConverseStreamOutputError::ThrottlingException(_) => "ThrottlingException",
+                ConverseStreamOutputError::ValidationException(_) => "ValidationException",
+                _ => "an unknown exception",
+            };
+            (exception(name), format!("{name} in the stream"))
+        }
         // What lies beneath may hold bytes of the answer.
         _ => (ModelFault::Broken, "the answer broke off, or is malformed".to_owned()),
     };
     LlmError::new(fault, context)
 }
 
-fn exception(error: &impl ProvideErrorMetadata) -> (ModelFault, String) {
-    let code = error.code().unwrap_or("an unknown exception");
-    let fault = match code {
+fn exception(name: &str) -> ModelFault {
+    match name {
         "ThrottlingException" | "TooManyRequestsException" | "ModelNotReadyException" => ModelFault::Overloaded,
         "ModelTimeoutException" => ModelFault::TimedOut,
         "ModelStreamErrorException" => ModelFault::Broken,
@@ -51,9 +65,5 @@ fn exception(error: &impl ProvideErrorMetadata) -> (ModelFault, String) {
         | "InvalidSignatureException"
         | "ExpiredTokenException" => ModelFault::Refused,
         _ => ModelFault::Unavailable,
-    };
-    // Only these are sure to quote nothing of the request but the model's name.
-    let quotable = matches!(code, "AccessDeniedException" | "ResourceNotFoundException");
-    let message = error.message().filter(|_| quotable).map(|message| format!(": {message}")).unwrap_or_default();
-    (fault, format!("{code}{message}"))
+    }
 }
