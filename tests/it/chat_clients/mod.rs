@@ -88,16 +88,20 @@ async fn ai_sdk(version: &str) {
             for other in ["name", "way", "idle", "conversation_id", "message_id"] {
                 answer.as_object_mut().unwrap().remove(other);
             }
-            // A client reads nothing behind an error.
             let mut expected = expected.clone();
+            if question.stopped {
+                // What a turn took that did not come to its end is estimated.
+                expected["usage"] = told["usage"].clone();
+            }
             if !expected["problem"].is_null() {
+                // A client reads nothing behind an error.
                 for end in ["usage", "finish_reason"] {
-                    expected.as_object_mut().unwrap().remove(end);
-                    answer.as_object_mut().unwrap().remove(end);
+                    expected[end] = told[end].clone();
+                    answer[end] = told[end].clone();
                 }
             }
             assert_eq!(answer, expected, "{name} {way}");
-            assert_eq!(seen::in_message(&told)["text"], expected["text"], "{name} {way}");
+            assert_eq!(seen::in_message(&told), seen::stored_part(&expected), "{name} {way}");
         }
     }
     println!("ai {version}: {} answers to {} questions, all as they are stored", answers.len(), QUESTIONS.len());
@@ -144,6 +148,12 @@ async fn openai(client: Option<Client>) {
                 // These have the whole of an answer or nothing.
                 assert_eq!((&answer["problem"], &answer["text"]), (&expected["problem"], &Value::Null), "{name} {way}");
                 continue;
+            }
+            let mut expected = expected.clone();
+            if question.stopped {
+                // What a turn took that did not come to its end is estimated.
+                assert!(answer["usage"]["total_tokens"].as_u64() > Some(100), "{name} {way}");
+                expected["usage"] = answer["usage"].clone();
             }
             assert_eq!(seen::openai(answer), expected, "{name} {way}");
         }
