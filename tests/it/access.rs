@@ -9,7 +9,7 @@ use tests::description::{self, Operation};
 use tests::{TestApp, User};
 
 use self::Body::{Form, Json, Nothing};
-use self::Kind::{Collection, Conversation, Document, Key, Member, Ready, Removed, Tenant, Webhook};
+use self::Kind::{Answer, Collection, Conversation, Document, Key, Member, Ready, Removed, Tenant, Webhook};
 
 /// Stands in everything that the tenant owns.
 const SECRET: &str = "blubberwort";
@@ -20,6 +20,8 @@ const ROLES: [Role; 5] = [Role::Viewer, Role::Editor, Role::Admin, Role::Owner, 
 /// What an id in a path names.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
+    /// An answer that was made.
+    Answer,
     Collection,
     Conversation,
     Document,

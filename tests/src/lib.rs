@@ -9,6 +9,7 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+mod answering;
 mod cluster;
 pub mod data;
 pub mod description;
@@ -40,6 +41,7 @@ use shared::texts::Texts;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
+pub use answering::Answering;
 pub use cluster::RedisCluster;
 pub use embeddings::Embeddings;
 pub use instance::Instance;

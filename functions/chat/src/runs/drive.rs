@@ -22,7 +22,8 @@ pub(super) struct Drive {
     log: Log,
     stop: watch::Receiver<bool>,
     number: u64,
-    begun: Instant,
+    /// When the answer was asked for.
+    asked: Instant,
     has_said: bool,
     is_ended: bool,
     /// Held until the end.
@@ -36,6 +37,7 @@ impl Drive {
         stop: &watch::Sender<bool>,
         events: impl Stream<Item = Event> + Send + 'static,
         under_way: UnderWay,
+        asked: Instant,
     ) -> Self {
         let id = under_way.id;
         Self {
@@ -43,7 +45,7 @@ impl Drive {
             log,
             stop: stop.subscribe(),
             number: 0,
-            begun: Instant::now(),
+            asked,
             has_said: false,
             is_ended: false,
             under_way: Some(under_way),
@@ -89,7 +91,7 @@ impl Drive {
         match &event {
             Event::Delta { .. } if !self.has_said => {
                 self.has_said = true;
-                metrics::chat_first_token(self.begun.elapsed());
+                metrics::chat_first_token(self.asked.elapsed());
             }
             Event::Done { .. } => {
                 self.log.close().await;

@@ -22,6 +22,7 @@ use shared::error::Error;
 use shared::metrics;
 use shared::tenancy::{ConversationId, MessageId, Principal, Subject, TenantId};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use self::drive::Drive;
 pub(crate) use self::follow::Followed;
@@ -73,6 +74,8 @@ pub(crate) struct Slot {
     caller: Principal,
     ticket: Ticket,
     counted: Counted,
+    /// When it was asked for.
+    asked: Instant,
 }
 
 /// A slot by what names it in Redis: it is taken before the answer has its id.
@@ -106,7 +109,7 @@ impl Runs {
 
     /// Takes a slot for an answer; [`Error::TooManyStreams`] if there are as many as the tenant or the user may have.
     pub(crate) async fn admit(&self, caller: &Principal, spending: Spending) -> Result<Slot, Error> {
-        let Self(inner) = self;
+        let (Self(inner), asked) = (self, Instant::now());
         // A key counts as the user who made it, or who makes keys had more than others.
         let keys = script::slot_keys(&caller.tenant, &caller.user);
         let ticket = Ticket { name: MessageId::new().to_string(), keys };
@@ -124,10 +127,11 @@ impl Runs {
             metrics::chat_stream_refused(policy);
             return Err(Error::TooManyStreams { policy, limit, retry_after: RETRY_AFTER });
         }
-        Ok(Slot { runs: self.clone(), caller: caller.clone(), ticket, counted })
+        Ok(Slot { runs: self.clone(), caller: caller.clone(), ticket, counted, asked })
     }
 
     /// The answer that is being made in a conversation of the caller, if one is.
+    #[expect(dead_code, reason = "no dialect resumes by conversation yet")]
     pub(crate) async fn active(&self, caller: &Principal, conversation: ConversationId) -> Option<MessageId> {
         let Self(inner) = self;
         let mut command = redis::cmd("GET");
@@ -192,7 +196,7 @@ impl Slot {
         stop: watch::Sender<bool>,
         events: impl Stream<Item = Event> + Send + 'static,
     ) -> BoxStream<'static, (u64, Event)> {
-        let Self { runs, caller, ticket, counted } = self;
+        let Self { runs, caller, ticket, counted, asked } = self;
         let (Runs(inner), run) = (&runs, Named::new(&caller, id));
         let here = Here { tenant: run.tenant.clone(), owner: run.owner.clone(), stop: stop.clone() };
         runs.here().insert(run.id, here);
@@ -200,7 +204,7 @@ impl Slot {
         let under_way = UnderWay { runs: runs.clone(), id, _counted: counted };
         let mut log = Log::new(&inner.redis, inner.scripts.clone(), run, ticket, conversation, stop.clone());
         log.open().await;
-        let drive = Drive::new(log, &stop, events, under_way);
+        let drive = Drive::new(log, &stop, events, under_way, asked);
         match inner.process {
             Process::LivesOn => drive.by_task(),
             Process::IsFrozen => drive.while_read(),
