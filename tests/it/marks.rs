@@ -1,11 +1,22 @@
 //! Bytes belong to the document that has them, and to none else, whatever happens to it at the same time: nothing is doubled,
 //! and nothing is taken for there that is not.
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
+use axum::Router;
+use http::StatusCode;
+use serde_json::json;
+use shared::clients::Builder;
+use shared::config::Variables;
 use shared::documents::{Arrived, Created, Document, Finished, Incoming, Replaced, StageName, Status};
 use shared::editions::Edition;
 use shared::tenancy::{CollectionId, DocumentId, TenantId};
 use tests::TestApp;
 use time::OffsetDateTime;
+use tokio::net::TcpListener;
 
 /// Two things that happen at the same time meet in few rounds.
 const ROUNDS: usize = 60;
@@ -111,4 +122,38 @@ async fn a_version_becomes_ready_and_is_replaced_at_the_same_time() {
     }
     println!("in {served} of {ROUNDS} rounds the version was ready before it was replaced");
     app.stop().await;
+}
+
+/// A database that is busy with a transaction for so many requests, and then says that a condition does not hold; how often
+/// it is asked.
+async fn busy(requests: usize) -> (String, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let answer = move || {
+        let is_busy = count.fetch_add(1, SeqCst) < requests;
+        let fault = if is_busy { "TransactionConflictException" } else { "ConditionalCheckFailedException" };
+        let body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{fault}"), "message": "as asked" });
+        async move { (StatusCode::BAD_REQUEST, body.to_string()) }
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_change_waits_for_transactions_with_the_document_but_not_for_ever() {
+    for (requests, expected) in [(2, 3), (usize::MAX, 5)] {
+        let (url, asked) = busy(requests).await;
+        let variables = [("DYNAMODB_ENDPOINT", url.as_str()), ("AWS_REGION", "us-east-1")];
+        let dynamodb = Builder::new(Variables::from_pairs(variables)).await.dynamodb().unwrap();
+        let documents = shared::documents::Documents::new(&dynamodb);
+        let queued = documents.queued(&acme(), DocumentId::new(), 1, now()).await;
+        if requests < 5 {
+            assert_eq!(queued.unwrap(), None);
+        } else {
+            assert!(matches!(queued, Err(shared::error::Error::Unavailable { .. })), "{queued:?}");
+        }
+        assert_eq!(asked.load(SeqCst), expected);
+    }
 }

@@ -1,6 +1,8 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
@@ -15,6 +17,8 @@ use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
 /// `BatchGetItem` takes this many keys.
 const BATCH_GET: usize = 100;
+/// Attempts at a change while others change the document in transactions.
+const CONFLICT_ROUNDS: u32 = 5;
 
 /// The documents of the tenants. Each way to an item takes the tenant.
 #[derive(Debug, Clone)]
@@ -144,15 +148,24 @@ impl Documents {
         Ok(update.expression_attribute_values(":version", AttributeValue::N(version.to_string())))
     }
 
-    /// Sends a conditional change; `None` if its condition does not hold.
+    /// Sends a conditional change; `None` if its condition does not hold. A transaction with the same item, of which there are
+    /// many, is over in milliseconds, but the SDK does not wait for it.
     pub(super) async fn apply(&self, request: UpdateItemFluentBuilder) -> Result<Option<Document>, Error> {
-        match request.send().await {
-            Ok(answer) => {
-                let item = answer.attributes.ok_or_else(|| Error::internal("UpdateItem returned no item"))?;
-                Ok(Some(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?))
+        for round in 0..CONFLICT_ROUNDS {
+            match request.clone().send().await {
+                Ok(answer) => {
+                    let item = answer.attributes.ok_or_else(|| Error::internal("UpdateItem returned no item"))?;
+                    return Ok(Some(serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?));
+                }
+                Err(SdkError::ServiceError(service)) => match service.err() {
+                    UpdateItemError::ConditionalCheckFailedException(_) => return Ok(None),
+                    UpdateItemError::TransactionConflictException(_) => {}
+                    _ => return Err(SdkError::ServiceError(service).into()),
+                },
+                Err(error) => return Err(error.into()),
             }
-            Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => Ok(None),
-            Err(error) => Err(error.into()),
+            tokio::time::sleep(Duration::from_millis(20 << round)).await;
         }
+        Err(Error::unavailable("transactions with a document were in the way"))
     }
 }
