@@ -288,7 +288,7 @@ async fn owned(owner: &User<'_>, kind: Option<Kind>, id: &str) -> Value {
         Some(Collection) => "/collections",
         Some(Key) => "/keys",
         Some(Webhook) => "/webhooks",
-        Some(Removed | Tenant) | None => return Value::Null,
+        Some(Answer | Removed | Tenant) | None => return Value::Null,
     };
     let list = owner.get(list).await.expect(200).body;
     list["data"].as_array().unwrap().iter().find(|each| each["id"] == id).cloned().expect("it is there")

@@ -1,5 +1,6 @@
 //! An answer outlives the connection it is read by: it is resumed elsewhere, event by event as it would have been read.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -259,7 +260,7 @@ async fn a_client_that_does_not_read_holds_the_model_back_and_takes_no_memory() 
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
     };
     let user = scene.app.ada();
-    let address = scene.other.url().strip_prefix("http://").unwrap().parse().unwrap();
+    let address: SocketAddr = scene.other.url().strip_prefix("http://").unwrap().parse().unwrap();
     let body = Answering::question("Long?").to_string();
     let head = format!(
         "POST /chat HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\

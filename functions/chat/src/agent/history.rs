@@ -81,11 +81,13 @@ mod tests {
     }
 
     fn texts(messages: &[PromptMessage]) -> Vec<&str> {
-        let text = |message| match message {
-            PromptMessage::User(text) | PromptMessage::Assistant { text, .. } => text,
-            PromptMessage::Results(_) => panic!("results are not repeated"),
-        };
-        messages.iter().map(text).map(String::as_str).collect()
+        fn text(message: &PromptMessage) -> &str {
+            match message {
+                PromptMessage::User(text) | PromptMessage::Assistant { text, .. } => text,
+                PromptMessage::Results(_) => panic!("results are not repeated"),
+            }
+        }
+        messages.iter().map(text).collect()
     }
 
     #[test]
