@@ -26,6 +26,7 @@ mod redis;
 pub mod routes;
 mod signing_key;
 mod sse;
+mod streamed;
 mod user;
 
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
@@ -52,6 +53,7 @@ pub use receiver::{Heard, Receiver};
 pub use redis::RedisProcess;
 pub use signing_key::SigningKey;
 pub use sse::{Event, events};
+pub use streamed::{Streamed, markers};
 pub use user::{Answer, User};
 
 /// Vectors without weights, and limits that no test reaches unless it means to.

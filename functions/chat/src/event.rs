@@ -76,6 +76,8 @@ pub(crate) struct Citation {
     pub(crate) n: usize,
     pub(crate) chunk_id: String,
     pub(crate) document_id: DocumentId,
+    #[serde(default)]
+    #[schema(required)]
     pub(crate) filename: String,
     /// The first place of the marker, in UTF-16 code units, as browsers count.
     pub(crate) start: usize,

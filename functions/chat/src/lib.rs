@@ -4,6 +4,7 @@ mod agent;
 mod conversations;
 mod dialect;
 mod event;
+mod hidden;
 mod llm;
 mod routes;
 mod run;

@@ -3,8 +3,8 @@
 //! A marker that names no source never leaves here. Text comes in pieces of any size; what may be the beginning of a marker is
 //! held back until it is one or not, and nothing else is.
 
-use super::hidden::is_hidden;
 use crate::event::{Citation, Source};
+use crate::hidden::is_hidden;
 use crate::tools::Sources;
 
 /// A marker is no longer, in bytes.

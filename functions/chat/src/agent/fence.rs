@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use ulid::Ulid;
 
-use super::hidden::is_hidden;
 use crate::event::Source;
+use crate::hidden::is_hidden;
 
 /// A fence around data. Its name is drawn by lot for each answer, so that no text can know it, and close it.
 #[derive(Debug, Clone)]

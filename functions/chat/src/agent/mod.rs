@@ -3,7 +3,6 @@
 mod bounds;
 mod citations;
 mod fence;
-mod hidden;
 mod history;
 mod prompt;
 mod turn;
@@ -21,7 +20,7 @@ use crate::llm::{Call, Ending, LlmError, Models, Outcome, Piece, Prompt, PromptM
 use crate::run::Account;
 use crate::tools::{Failure, Findings, Sources, TOOLS, Toolbox};
 use citations::{Markers, Resolved};
-use turn::{Interrupted, Said};
+use turn::Said;
 
 pub(crate) use bounds::Bounds;
 pub(crate) use fence::Fence;
@@ -82,7 +81,7 @@ impl Agent {
         let (mut bounds, account, mut stop, request_id) = (self.bounds, self.account, self.stop, self.request_id);
         stream! {
             let (mut markers, mut used) = (Markers::default(), Usage::default());
-            let (mut answer, mut asked, mut found) = (0, 0, 0);
+            let (mut answer, mut blank, mut asked, mut found) = (0, true, 0, 0);
             let end = loop {
                 let read = turn::tokens(&system, &messages);
                 let allowance = match bounds.next(read, Instant::now()) {
@@ -106,19 +105,22 @@ impl Agent {
                 let mut pieces = match begun {
                     Ok(Ok(pieces)) => pieces,
                     Ok(Err(error)) => break Err(error.into()),
-                    Err(Interrupted::Stopped) => break Ok(FinishReason::Stopped),
-                    Err(Interrupted::Late) => break Ok(FinishReason::Length),
+                    Err(interrupted) => {
+                        // The prompt was sent, and is paid for.
+                        used.add(Usage::of(read, 0));
+                        break Ok(interrupted.into());
+                    }
                 };
                 let mut said = Said::default();
                 let ending = loop {
                     match turn::guard(&mut stop, bounds.until, pieces.next()).await {
-                        Err(Interrupted::Stopped) => break Ok(Err(FinishReason::Stopped)),
-                        Err(Interrupted::Late) => break Ok(Err(FinishReason::Length)),
+                        Err(interrupted) => break Ok(Err(interrupted.into())),
                         Ok(None) => break Err(LlmError::new(ModelFault::Broken, "a turn without an end")),
                         Ok(Some(Err(error))) => break Err(error),
                         Ok(Some(Ok(Piece::End(ending)))) => break Ok(Ok(ending)),
                         Ok(Some(Ok(Piece::Usage(usage)))) => said.usage = Some(usage),
                         Ok(Some(Ok(Piece::Call(call)))) => said.calls.push(call),
+                        Ok(Some(Ok(Piece::Text(text)))) if text.is_empty() => {}
                         Ok(Some(Ok(Piece::Text(text)))) => {
                             // What an earlier turn said is a paragraph of its own.
                             let gap = if said.text.is_empty() && answer > 0 { "\n\n" } else { "" };
@@ -127,6 +129,7 @@ impl Agent {
                             said.text.push_str(fits);
                             let resolved = markers.push(&format!("{gap}{fits}"), &sources);
                             answer += resolved.text.len();
+                            blank &= resolved.text.trim().is_empty();
                             for event in events(resolved) {
                                 yield Made::Event(event);
                             }
@@ -140,6 +143,7 @@ impl Agent {
                 drop(pieces);
                 let resolved = markers.finish();
                 answer += resolved.text.len();
+                blank &= resolved.text.trim().is_empty();
                 for event in events(resolved) {
                     yield Made::Event(event);
                 }
@@ -154,7 +158,7 @@ impl Agent {
                         break Err(LlmError::new(ModelFault::Refused, "the provider held the answer back").into());
                     }
                     Ok(Ok(Ending::Stop | Ending::Calls)) if said.calls.is_empty() => {
-                        if answer == 0 {
+                        if blank {
                             break Err(LlmError::new(ModelFault::Broken, "an empty answer").into());
                         }
                         break Ok(FinishReason::Stop);
@@ -195,10 +199,8 @@ impl Agent {
                     }
                 }
                 yield Made::Step;
-                match interrupted {
-                    Some(Interrupted::Stopped) => break Ok(FinishReason::Stopped),
-                    Some(Interrupted::Late) => break Ok(FinishReason::Length),
-                    None => {}
+                if let Some(interrupted) = interrupted {
+                    break Ok(interrupted.into());
                 }
                 messages.push(PromptMessage::Assistant { text: said.text, calls });
                 messages.push(PromptMessage::Results(outcomes));

@@ -6,7 +6,7 @@ use shared::embed::estimated_tokens;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::event::Usage;
+use crate::event::{FinishReason, Usage};
 use crate::llm::{Call, PromptMessage};
 
 /// What a model said in a turn.
@@ -25,6 +25,15 @@ pub(super) enum Interrupted {
     Stopped,
     /// The time is over.
     Late,
+}
+
+impl From<Interrupted> for FinishReason {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Stopped => Self::Stopped,
+            Interrupted::Late => Self::Length,
+        }
+    }
 }
 
 impl Said {

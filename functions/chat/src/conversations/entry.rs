@@ -1,6 +1,7 @@
 //! How a question gets into its conversation, with the place for its answer.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use crate::tools::MOST_SOURCES;
 /// Messages before a question that are looked at.
 const EARLIER: i32 = 40;
 /// Attempts at entering a question while others enter theirs.
-const ROUNDS: usize = 4;
+const ROUNDS: u64 = 8;
 
 const MOVED_ON: Error = Error::Conflict("The conversation went on meanwhile.");
 
@@ -76,7 +77,8 @@ impl Conversations {
         model: &str,
         now: OffsetDateTime,
     ) -> Result<Entered, Error> {
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
+            tokio::time::sleep(Duration::from_millis(10 * round)).await;
             let (writes, entered) = self.writes(principal, change, collections, model, now).await?;
             match self.dynamodb.transact(writes).await? {
                 Ok(()) => return Ok(entered),

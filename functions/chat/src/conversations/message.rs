@@ -62,7 +62,6 @@ pub(crate) enum Status {
 pub(crate) struct ToolCall {
     pub(crate) id: String,
     pub(crate) name: String,
-    #[schema(value_type = Object)]
     pub(crate) arguments: Value,
     /// The numbers of the passages that it found.
     pub(crate) sources: Vec<usize>,

@@ -102,7 +102,7 @@ async fn prepare(
     // An answer that is made anew is one to the question as it was asked.
     let scope =
         if ask.collections.is_empty() { Scope::left(&caller.principal, &entered.question.collections) } else { scope };
-    let agent = agent(state, &caller, &ask, scope, &model, &entered, account.clone(), stopped).await?;
+    let agent = agent(state, &caller, &ask, scope, &model, &entered, account.clone(), stopped).await;
     let run = Run {
         tenant: caller.principal.tenant.clone(),
         conversations: (!ask.is_stateless()).then(|| state.conversations.clone()),
@@ -141,14 +141,19 @@ async fn agent(
     entered: &Entered,
     account: Account,
     stop: watch::Receiver<bool>,
-) -> Result<Agent, Error> {
+) -> Agent {
     let fence = Fence::new();
     let earlier = entered.earlier.iter().flat_map(|message| message.sources.iter().cloned()).collect();
-    let earlier = still_there(&state.documents, &scope, earlier).await?;
+    let earlier = still_there(&state.documents, &scope, earlier).await;
     let sources = Sources::after(earlier, entered.highest);
     let (exchanges, instructions) = match &ask.question {
         Question::Stateless { history, instructions, .. } => {
-            (exchanges(history.iter().cloned(), &[]), instructions.as_deref())
+            // The numbers in these answers are those of other runs, and would be taken for this one's.
+            let said = history.iter().map(|(author, text)| match author {
+                Author::User => (*author, text.clone()),
+                Author::Assistant => (*author, fence.harmless(text)),
+            });
+            (exchanges(said, &[]), instructions.as_deref())
         }
         _ => {
             let said = entered.earlier.iter().map(|message| (message.role, message.content.clone()));
@@ -157,7 +162,7 @@ async fn agent(
     };
     let mut messages = agent::shown(exchanges, state.config.history_tokens, &fence);
     messages.push(PromptMessage::User(entered.question.content.clone()));
-    Ok(Agent {
+    Agent {
         models: state.models.clone(),
         model: model.to_owned(),
         system: agent::system(&fence, &scope, instructions),
@@ -182,17 +187,20 @@ async fn agent(
         account,
         stop,
         request_id: caller.request_id.0.clone(),
-    })
+    }
 }
 
-/// Those of the sources of earlier answers whose documents are there, and may still be looked into.
-async fn still_there(documents: &Documents, scope: &Scope, mut sources: Vec<Source>) -> Result<Vec<Source>, Error> {
+/// Those of the sources of earlier answers whose documents are there, and may still be looked into. None if that cannot be told
+/// right now: the question is entered already, and is better answered without.
+async fn still_there(documents: &Documents, scope: &Scope, mut sources: Vec<Source>) -> Vec<Source> {
     if !sources.is_empty() {
         let ids = sources.iter().map(|source| source.document_id);
-        let documents = documents.get_many(&scope.principal().tenant, ids).await?;
+        let documents = documents.get_many(&scope.principal().tenant, ids).await;
+        let documents = documents.inspect_err(|error| tracing::warn!(%error, "earlier sources cannot be cited"));
+        let documents = documents.unwrap_or_default();
         sources.retain(|source| documents.get(&source.document_id).is_some_and(|document| scope.holds(document)));
     }
-    Ok(sources)
+    sources
 }
 
 /// What each of the messages cites that may still be cited.
