@@ -50,7 +50,7 @@ help:
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
 	@echo "make contract the running API against its description"
-	@echo "make bench    what the door costs beside a plain GET, and ingestion beside its embedder"
+	@echo "make bench    what the door costs beside a plain GET, ingestion beside its embedder, and chat beside its model"
 	@echo "make eval     DATASET=<folder>      measure the search of the running server"
 	@echo "make build    build the functions for Lambda and print their sizes"
 	@echo "make deploy   ENVIRONMENT=dev       deploy to AWS"
@@ -103,7 +103,7 @@ contract:
 
 bench:
 	@scripts/setup.sh redis weights
-	cargo bench --workspace --bench door --bench ingestion
+	cargo bench --workspace --bench door --bench ingestion --bench chat
 
 EVAL_TENANT = eval-$(notdir $(abspath $(DATASET)))
 

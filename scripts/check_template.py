@@ -278,6 +278,39 @@ def check_models(stack: Stack) -> Problems:
             yield f"{role} may search by {searched}"
 
 
+def check_answerers(stack: Stack) -> Problems:
+    """Chat alone may ask language models, for answers that are streamed, and only by Bedrock's own settings"""
+    allowed = [(n, s) for n, s in stack.statements() if "bedrock:InvokeModelWithResponseStream" in strings(s.get("Action"))]
+    if [name for name, _ in allowed] != ["AnswerPolicy"]:
+        yield f"{sorted(name for name, _ in allowed)} may answer"
+    for name, statement in allowed:
+        resource = stack.document["Resources"][name]
+        if resource.get("Condition") != "AnswersWithBedrock" or resource["Properties"]["Roles"] != [{"Ref": "chatRole"}]:
+            yield f"{name} is {resource}"
+        if strings(statement["Action"]) != ["bedrock:InvokeModelWithResponseStream"]:
+            yield f"{name}: {statement['Action']}"
+    parameters = stack.document["Parameters"]
+    if parameters["LlmApiKey"].get("NoEcho") is not True:
+        yield "LlmApiKey is shown"
+    arns = re.compile(parameters["LlmModelArns"]["AllowedPattern"])
+    for arn, wanted in (
+        ("", True),
+        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", True),
+        ("arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0", True),
+        ("arn:aws:bedrock:::foundation-model/amazon.nova-2-lite-v1:0", True),
+        ("arn:aws:bedrock:*::foundation-model/amazon.nova-lite-v1:0", False),
+        ("arn:aws:bedrock:us-east-1::foundation-model/*", False),
+        ("*", False),
+    ):
+        if bool(arns.fullmatch(arn)) is not wanted:
+            yield f"LlmModelArns and {arn!r}"
+    chat = stack.functions["chat"]["Environment"]["Variables"]
+    missing = {"LLM", "LLM_MODEL", "LLM_MODELS", "LLM_BASE_URL", "LLM_API_KEY", "LLM_PRICES"} - chat.keys()
+    yield from (f"chat is not told {variable}" for variable in sorted(missing))
+    if parameters["ChatSeconds"]["MaxValue"] >= stack.functions["chat"]["Timeout"]:
+        yield "an answer may take longer than the function"
+
+
 def check_encryption(stack: Stack) -> Problems:
     """Tables, buckets and queues are encrypted, and tables can be restored"""
     for name, table in stack.of_type("AWS::DynamoDB::Table").items():
@@ -496,6 +529,7 @@ CHECKS = [
     check_roles,
     check_vector_search,
     check_models,
+    check_answerers,
     check_encryption,
     check_secret,
     check_queues,

@@ -291,7 +291,7 @@ async fn api(
     let webhook_queue = builder.queue(WEBHOOK_QUEUE)?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
-    let tenants = Tenants::new(&dynamodb);
+    let (tenants, llm) = (Tenants::new(&dynamodb), Arc::new(LlmConfig::from_variables(builder.variables())?));
     let (texts, usage, queue) = (Texts::new(&blobs), Usage::new(&dynamodb), builder.queue("INGEST_QUEUE_URL")?);
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
 
@@ -330,8 +330,8 @@ async fn api(
             budgets: Budgets::new(&dynamodb),
             runs: runs.clone(),
             idempotency: idempotency.clone(),
-            models: chat::Models::extractive(),
-            config: Arc::new(LlmConfig::from_variables(builder.variables())?),
+            models: chat::Models::new(&llm, builder.llm(&llm)?),
+            config: llm,
         }))
         .merge(users::router(users::State {
             door,

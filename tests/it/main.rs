@@ -13,6 +13,7 @@ mod chat_agent;
 mod chat_budget;
 mod chat_conversations;
 mod chat_extractive;
+mod chat_faults;
 mod chat_injections;
 mod chat_resume;
 mod chat_slots;

@@ -19,6 +19,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
     let signer = builder.signer()?;
     let pages = Pages::new(&dynamodb, &signer);
+    let config = Arc::new(LlmConfig::from_variables(builder.variables())?);
     let state = State {
         door,
         retriever: builder.retriever(&dynamodb, &redis, builder.models()?)?,
@@ -27,15 +28,9 @@ async fn main() -> Result<(), lambda_http::Error> {
         texts: Texts::new(&blobs),
         conversations: Conversations::new(&dynamodb, &pages),
         pages,
-        // Lambda freezes it when it has answered.
-        runs: Runs::new(
-            &redis,
-            Process::IsFrozen,
-            DoorConfig::from_variables(builder.variables())?.fallback_share_spending,
-        ),
-        idempotency: builder.idempotency(&dynamodb, &signer)?,
-        models: Models::extractive(),
-        config: Arc::new(LlmConfig::from_variables(builder.variables())?),
+    let signer = builder.signer()?;
+    let pages = Pages::new(&dynamodb, &signer);
+    let config = Arc::new(LlmConfig::from_variables(builder.variables())?);
     };
     http::run_streaming(chat::router(state)).await
 }

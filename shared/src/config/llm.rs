@@ -37,7 +37,8 @@ pub struct LlmConfig {
     /// `LLM_MODELS`: further models of the same provider that a tenant may be given, separated by commas. `extractive` is
     /// always one of them.
     pub models: BTreeSet<String>,
-    /// `LLM_BASE_URL`: the address that `/chat/completions` is appended to. Required for `openai`.
+    /// `LLM_BASE_URL`: the address that `/chat/completions` is appended to. Required for `openai`; for `bedrock` another
+    /// endpoint than that of the region.
     pub base_url: Option<Url>,
     /// `LLM_API_KEY`: sent as a bearer token, if set.
     pub api_key: Option<String>,

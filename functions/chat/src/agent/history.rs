@@ -81,13 +81,14 @@ mod tests {
     }
 
     fn texts(messages: &[PromptMessage]) -> Vec<&str> {
-        fn text(message: &PromptMessage) -> &str {
+        let mut texts = Vec::new();
+        for message in messages {
             match message {
-                PromptMessage::User(text) | PromptMessage::Assistant { text, .. } => text,
+                PromptMessage::User(text) | PromptMessage::Assistant { text, .. } => texts.push(text.as_str()),
                 PromptMessage::Results(_) => panic!("results are not repeated"),
             }
         }
-        messages.iter().map(text).collect()
+        texts
     }
 
     #[test]
