@@ -28,9 +28,15 @@ async fn main() -> Result<(), lambda_http::Error> {
         texts: Texts::new(&blobs),
         conversations: Conversations::new(&dynamodb, &pages),
         pages,
-    let signer = builder.signer()?;
-    let pages = Pages::new(&dynamodb, &signer);
-    let config = Arc::new(LlmConfig::from_variables(builder.variables())?);
+        // Lambda freezes it when it has answered.
+        runs: Runs::new(
+            &redis,
+            Process::IsFrozen,
+            DoorConfig::from_variables(builder.variables())?.fallback_share_spending,
+        ),
+        idempotency: builder.idempotency(&dynamodb, &signer)?,
+        models: Models::new(&config, builder.llm(&config)?),
+        config,
     };
     http::run_streaming(chat::router(state)).await
 }
