@@ -133,7 +133,8 @@ impl Scripts {
     pub(super) async fn stop(&self, redis: &Redis, run: &Named) -> Result<bool, CacheError> {
         let [_, _, _, _, stop] = &*self.0;
         let [hash, _] = run_keys(&run.tenant, run.id);
-        stop.call(&[hash]).arg(&run.owner).run(redis).await
+        // Even if the cache failed just now: somebody waits for it.
+        stop.call(&[hash]).arg(&run.owner).insist(redis).await
     }
 }
 
