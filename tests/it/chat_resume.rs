@@ -112,7 +112,7 @@ async fn rounds(scene: &Scene, rounds: usize, at_once: usize) -> usize {
     let events = PIECES + 3;
     stream::iter(0..rounds)
         .map(|_| async {
-            let cuts: Vec<usize> = (0..1 + fastrand::usize(..3)).map(|_| 1 + fastrand::usize(..events)).collect();
+            let cuts: Vec<usize> = (0..=fastrand::usize(..3)).map(|_| 1 + fastrand::usize(..events)).collect();
             let (message, seen) = interrupted(&user, &there, &cuts).await;
             is_whole(&seen);
             let uninterrupted = Answering::resume(&there, &message, 0).await.expect("it is kept").to_end().await;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt};
 use shared::metrics;
 use shared::tenancy::MessageId;
 use tokio::sync::{mpsc, watch};
@@ -41,13 +41,13 @@ impl Drive {
     pub(super) fn new(
         log: Log,
         stop: &watch::Sender<bool>,
-        events: impl Stream<Item = Event> + Send + 'static,
+        events: BoxStream<'static, Event>,
         under_way: UnderWay,
         asked: Instant,
     ) -> Self {
         let id = under_way.id;
         Self {
-            events: events.boxed(),
+            events,
             log,
             stop: stop.subscribe(),
             number: 0,

@@ -14,7 +14,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::Stream;
 use futures::stream::BoxStream;
 use shared::clients::{CacheError, Redis};
 use shared::door::Spending;
@@ -194,7 +193,7 @@ impl Slot {
         id: MessageId,
         conversation: ConversationId,
         stop: watch::Sender<bool>,
-        events: impl Stream<Item = Event> + Send + 'static,
+        events: BoxStream<'static, Event>,
     ) -> BoxStream<'static, (u64, Event)> {
         let Self { runs, caller, ticket, counted, asked } = self;
         let (Runs(inner), run) = (&runs, Named::new(&caller, id));

@@ -97,13 +97,15 @@ impl Scripts {
         let ([hash, events], [of_tenant, of_user]) = (run_keys(&run.tenant, run.id), slot.keys.clone());
         let keys = [hash, events, of_tenant, of_user, conversation_key(&run.tenant, conversation)];
         let call = append.call(&keys).arg(run.id.to_string()).arg(&slot.name).arg(&run.owner).arg(millis(LEASE));
-        let call = call
+        let mut call = call
             .arg(KEEP.as_secs())
             .arg(MOST_BYTES)
             .arg(u8::from(told.is_ended))
             .arg(u8::from(told.is_lost))
             .arg(told.first);
-        let call = told.events.iter().fold(call, |call, event| call.arg(event));
+        for event in told.events {
+            call = call.arg(event);
+        }
         call.run::<bool>(redis).await
     }
 
