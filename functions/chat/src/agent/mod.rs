@@ -20,6 +20,7 @@ use crate::event::{Event, FinishReason, Usage};
 use crate::llm::{LlmError, Models, Piece, Prompt, PromptMessage};
 use crate::run::Account;
 use crate::tools::{Sources, TOOLS, Toolbox};
+use bounds::Allowance;
 use calls::Asked;
 use speech::Speech;
 use turn::{Over, Said};
@@ -68,16 +69,10 @@ impl Agent {
             let (mut speech, mut asked, mut used) = (Speech::default(), Asked::default(), Usage::default());
             let end = loop {
                 let read = turn::tokens(&system, &messages);
-                let allowance = match bounds.next(read, Instant::now()) {
+                let allowance = match allowed(&bounds, &account, used, read).await {
                     Ok(allowance) => allowance,
-                    Err(reason) => break Ok(reason),
+                    Err(end) => break end,
                 };
-                let before = (used.input_tokens + used.output_tokens) as u64;
-                match account.cover(before + read + u64::from(allowance.max_tokens)).await {
-                    Ok(true) => {}
-                    Ok(false) => break Ok(FinishReason::Budget),
-                    Err(error) => break Err(error),
-                }
                 let prompt = Prompt {
                     model: model.clone(),
                     system: if allowance.last { format!("{system}{}", prompt::LAST_TURN) } else { system.clone() },
@@ -166,5 +161,21 @@ impl Agent {
             yield Made::Event(Event::Usage(used));
             yield Made::End(end);
         }
+    }
+}
+
+/// What a turn may take whose prompt has so many tokens, or how the answer ends without it.
+async fn allowed(
+    bounds: &Bounds,
+    account: &Account,
+    used: Usage,
+    prompt: u64,
+) -> Result<Allowance, Result<FinishReason, Error>> {
+    let allowance = bounds.next(prompt, Instant::now()).map_err(Ok)?;
+    let before = (used.input_tokens + used.output_tokens) as u64;
+    match account.cover(before + prompt + u64::from(allowance.max_tokens)).await {
+        Ok(true) => Ok(allowance),
+        Ok(false) => Err(Ok(FinishReason::Budget)),
+        Err(error) => Err(Err(error)),
     }
 }

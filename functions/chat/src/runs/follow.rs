@@ -6,16 +6,13 @@ use futures::stream::BoxStream;
 use shared::clients::CacheError;
 use shared::error::Error;
 use shared::http::problem_for;
-use tokio::time::Instant;
 
 use super::script::Standing;
-use super::{Named, Runs, note};
+use super::{Named, Runs, patiently};
 use crate::event::{Event, FinishReason};
 
 /// How often the log is asked for more.
 const EVERY: Duration = Duration::from_millis(100);
-/// How long a log may be out of reach for who follows it.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What there is to follow.
 pub(crate) enum Followed {
@@ -35,17 +32,10 @@ pub(super) async fn follow(runs: &Runs, run: Named, after: u64) -> Result<Follow
     }
 }
 
-/// Reads on, and again for a while if the log is out of reach: it may be back in a moment.
+/// Reads on in the log.
 async fn read(runs: &Runs, run: &Named, after: u64) -> Result<(Standing, Vec<(u64, String)>), CacheError> {
-    let (Runs(inner), asked) = (runs, Instant::now());
-    loop {
-        match inner.scripts.follow(&inner.redis, run, after).await {
-            Err(error) if asked.elapsed() < PATIENCE && !matches!(error, CacheError::NotConfigured) => {
-                tokio::time::sleep(EVERY).await;
-            }
-            heard => return heard.inspect_err(|error| note(error, "the log of an answer is out of reach")),
-        }
-    }
+    let Runs(inner) = runs;
+    patiently(|| inner.scripts.follow(&inner.redis, run, after)).await
 }
 
 fn events_after(

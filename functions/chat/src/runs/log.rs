@@ -42,8 +42,8 @@ pub(super) struct Log {
     tick: Interval,
     /// Whether the cache was left alone when it was to be told last.
     is_resting: bool,
-    /// A failure is logged once.
-    is_noted: bool,
+    /// How often it was not heard. The first time is logged.
+    failures: u32,
 }
 
 impl Log {
@@ -72,7 +72,7 @@ impl Log {
             telling: None,
             tick,
             is_resting: false,
-            is_noted: false,
+            failures: 0,
         }
     }
 
@@ -176,7 +176,8 @@ impl Log {
             }
             Err(error) => {
                 // What was told is told again. The log knows by their numbers what it has.
-                if !std::mem::replace(&mut self.is_noted, true) {
+                self.failures += 1;
+                if self.failures == 1 {
                     note(&error, "an answer is made without its log");
                 }
                 false
