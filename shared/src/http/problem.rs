@@ -71,6 +71,7 @@ impl IntoResponse for Problem {
 }
 
 /// What the caller is told of an error. The text of a 5xx says nothing of the inside.
+#[expect(clippy::too_many_lines, reason = "an arm for each kind of error")]
 pub fn problem_for(error: &Error) -> Problem {
     match error {
         Error::Invalid(errors) => {
