@@ -10,8 +10,9 @@ mod speech;
 mod turn;
 
 use async_stream::stream;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use futures::stream::FuturesOrdered;
-use futures::{Stream, StreamExt};
 use shared::error::{Error, ModelFault};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -62,7 +63,8 @@ pub(crate) enum Made {
 
 impl Agent {
     /// Makes the answer, while the stream is polled.
-    pub(crate) fn answer(self) -> impl Stream<Item = Made> {
+    pub(crate) fn answer(self) -> BoxStream<'static, Made> {
+        // In a place of its own: it is large, and so would be the stack of whoever polls it.
         let Self { models, model, toolbox, fence, system, mut messages, mut sources, .. } = self;
         let (mut bounds, account, mut stop, request_id) = (self.bounds, self.account, self.stop, self.request_id);
         stream! {
@@ -161,6 +163,7 @@ impl Agent {
             yield Made::Event(Event::Usage(used));
             yield Made::End(end);
         }
+        .boxed()
     }
 }
 

@@ -7,8 +7,8 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_stream::stream;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
 use shared::config::LlmKind;
 use shared::documents::Documents;
 use shared::error::Error;
@@ -63,7 +63,7 @@ pub(crate) async fn begin(state: &State, caller: Caller, ask: Ask) -> Result<Sta
         Ok((run, agent)) => {
             let (message_id, conversation_id) = (run.answer.id, run.conversation);
             let model = run.answer.model.clone().unwrap_or_default();
-            let events = slot.begin(message_id, conversation_id, stop, run.events(agent).boxed()).await;
+            let events = slot.begin(message_id, conversation_id, stop, run.events(agent)).await;
             Ok(Started { message_id, conversation_id, model, events })
         }
         Err(error) => {
@@ -241,12 +241,12 @@ struct Run {
 
 impl Run {
     /// What happens. What was said is stored before `done`, so that who saw `done` can read it back.
-    fn events(mut self, agent: Agent) -> impl Stream<Item = Event> {
+    fn events(mut self, agent: Agent) -> BoxStream<'static, Event> {
         stream! {
             let (message_id, conversation_id) = (self.answer.id, self.conversation);
             let model = self.answer.model.clone().unwrap_or_default();
             yield Event::Start { message_id, conversation_id, model };
-            let mut made = std::pin::pin!(AssertUnwindSafe(agent.answer()).catch_unwind());
+            let mut made = AssertUnwindSafe(agent.answer()).catch_unwind();
             let mut stored = Instant::now();
             let mut end = Err(Error::internal("an answer without an end"));
             while let Some(made) = made.next().await {
@@ -290,6 +290,7 @@ impl Run {
             }
             yield Event::Done { finish_reason, message_id };
         }
+        .boxed()
     }
 
     /// Stores how far the answer is. It goes on if that fails: the end is stored, too.
