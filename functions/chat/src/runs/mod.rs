@@ -132,7 +132,6 @@ impl Runs {
     }
 
     /// The answer that is being made in a conversation of the caller, if one is.
-    #[expect(dead_code, reason = "no dialect resumes by conversation yet")]
     pub(crate) async fn active(&self, caller: &Principal, conversation: ConversationId) -> Option<MessageId> {
         let Self(inner) = self;
         let mut command = redis::cmd("GET");

@@ -74,8 +74,8 @@ impl Reader {
             match sentences.as_slice() {
                 [only] if !ends_sentence(only) && !only.ends_with(':') => {
                     self.item(only);
-                    self.heading = Some((*only).to_owned());
-                    self.say((*only).to_owned(), Kind::Fragment);
+                    self.heading = Some((*only).clone());
+                    self.say((*only).clone(), Kind::Fragment);
                 }
                 _ => {
                     self.end_list();

@@ -133,15 +133,15 @@ impl Chunks {
     fn part(&mut self, part: CallDelta) {
         let id = part.id.filter(|id| !id.is_empty());
         // Parts are told apart by their index; a server that leaves it out, or sends all calls with the same, by their id.
-        let belongs = |call: &&mut Partial| call.index == part.index && (id.is_none() || call.id == id);
-        let at = match self.calls.iter_mut().rev().find(belongs) {
-            Some(call) => call,
-            None => {
-                self.calls.push(Partial { index: part.index, id, name: String::new(), arguments: String::new() });
-                let last = self.calls.len() - 1;
-                &mut self.calls[last]
-            }
-        };
+        let at = self
+            .calls
+            .iter_mut()
+            .rposition(|call| call.index == part.index && (id.is_none() || call.id == id))
+            .unwrap_or(self.calls.len());
+        if at == self.calls.len() {
+            self.calls.push(Partial { index: part.index, id, name: String::new(), arguments: String::new() });
+        }
+        let at = &mut self.calls[at];
         let Some(function) = part.function else { return };
         at.name.push_str(function.name.as_deref().unwrap_or_default());
         match function.arguments {

@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -103,7 +104,7 @@ fn words(error: &Value) -> String {
         let value = &error[name];
         let text = value.as_str().map(word).or_else(|| value.as_u64().map(|code| code.to_string()));
         if let Some(text) = text.filter(|text| !text.is_empty()) {
-            words.push_str(&format!(" {name}={text}"));
+            let _ = write!(words, " {name}={text}");
         }
     }
     words

@@ -39,8 +39,11 @@ const WITHOUT_EFFECT: [&str; 24] = [
     "verbosity",
 ];
 
+/// Whether a value asks for nothing.
+type AsksNothing = fn(&Value) -> bool;
+
 /// What would change what an answer is. Only the value that asks for nothing is taken.
-const UNSUPPORTED: [(&str, fn(&Value) -> bool, &str); 10] = [
+const UNSUPPORTED: [(&str, AsksNothing, &str); 10] = [
     ("audio", Value::is_null, "answers are text"),
     ("function_call", |value| value == "none" || value == "auto", "functions of the client are not called"),
     ("functions", is_empty, "functions of the client are not called"),
