@@ -32,7 +32,8 @@ impl Llm for Bedrock {
     async fn turn(&self, prompt: Prompt) -> Result<Turn, LlmError> {
         let pace = Pace::start(&self.config);
         let request = request::of(self.client.converse_stream(), prompt)?;
-        let output = pace.within(request.send()).await?.map_err(|error| fault::refused(&error))?;
+        // Off the stack, of which an answer has used much by then.
+        let output = pace.within(Box::pin(request.send())).await?.map_err(|error| fault::refused(&error))?;
         Ok(stream::turn(output.stream, pace).boxed())
     }
 }
