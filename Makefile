@@ -12,8 +12,12 @@ USER ?= ada
 ROLE ?= admin
 # For `make build`: the host's architecture unless ARCH is arm64 or x86_64.
 ARCH ?= host
-# For `make deploy`: one of the environments of samconfig.toml.
+# For `make deploy` and `make delete`: one of the environments of samconfig.toml, parameters of the template as NAME=VALUE, and
+# YES=1 not to be asked. DATA_TOO=1 has `make delete` remove the tables, the bucket and the secret as well.
 ENVIRONMENT ?= dev
+PARAMETERS ?=
+export PARAMETERS
+ASK := $(if $(YES),--yes)
 
 export DATA
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -38,7 +42,8 @@ ifneq ($(origin USER),command line)
 USER := ada
 endif
 
-.PHONY: help run watch token redrive reindex test check openapi contract bench eval build footprint deploy
+.PHONY: help run watch token redrive reindex test check openapi contract bench eval build footprint deploy delete \
+	smoke cost invoke
 
 help:
 	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
@@ -50,10 +55,14 @@ help:
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
 	@echo "make contract the running API against its description"
-	@echo "make bench    what the door costs beside a plain GET, ingestion beside its embedder, and chat beside its model"
-	@echo "make eval     DATASET=<folder>      measure the search of the running server"
+	@echo "make bench    what the door costs beside a plain GET, and ranking, ingestion and chat beside their least"
+	@echo "make eval     DATASET=<folder> IDENTIFIERS=<n>   measure the search of the running server"
+	@echo "make invoke   run the functions as Lambda does, and hold their calls against their roles"
 	@echo "make build    build the functions for Lambda and print their sizes"
-	@echo "make deploy   ENVIRONMENT=dev       deploy to AWS"
+	@echo "make deploy   ENVIRONMENT=dev PARAMETERS=   deploy to AWS"
+	@echo "make delete   ENVIRONMENT=dev       delete what was deployed, but for the data"
+	@echo "make smoke    URL= TOKEN=           try an API from end to end"
+	@echo "make cost     USERS= REQUESTS= CHATS= DOCUMENTS=   what a month costs on AWS"
 
 run:
 	@scripts/setup.sh redis weights
@@ -84,12 +93,14 @@ test:
 	cargo test --workspace
 
 check:
-	@scripts/setup.sh template-tools openapi-tools sam
+	@scripts/setup.sh template-tools openapi-tools workflow-tools sam
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	.tools/bin/python scripts/check_template.py
+	python3 scripts/cost.py --max-rest 10 --max-month 60
 	.tools/bin/openapi-spec-validator docs/openapi.json
+	.tools/bin/zizmor --offline --quiet .github/workflows
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/bin/sam validate --lint --template template.yaml
 
 openapi:
@@ -103,28 +114,56 @@ contract:
 
 bench:
 	@scripts/setup.sh redis weights
-	cargo bench --workspace --bench door --bench ingestion --bench chat
+	cargo bench --workspace --bench door --bench candidates --bench ingestion --bench chat
 
-EVAL_TENANT = eval-$(notdir $(abspath $(DATASET)))
+EVAL_NAME = $(if $(DATASET),$(notdir $(abspath $(DATASET))),identifiers)
+EVAL_TENANT = eval-$(EVAL_NAME)
 
 eval:
 	@$(BUILD_LOCAL) --quiet
-	@test -n "$(DATASET)" || { echo "usage: make eval DATASET=<folder> [PORT=8080]" >&2; exit 2; }
-	@python3 tests/eval/eval.py --url http://127.0.0.1:$(PORT) --dataset $(DATASET) --tenant $(EVAL_TENANT) \
+	@test -n "$(DATASET)$(IDENTIFIERS)" || { \
+		echo "usage: make eval [DATASET=<folder>] [IDENTIFIERS=500] [PORT=8080]" >&2; exit 2; }
+	@python3 tests/eval/eval.py --url http://127.0.0.1:$(PORT) --tenant $(EVAL_TENANT) \
+		$(if $(DATASET),--dataset $(DATASET)) --identifiers $(or $(IDENTIFIERS),0) --json $(DATA)/eval/$(EVAL_NAME).json \
 		--operator "$$($(LOCAL) token --tenant platform --user eval --role operator)" \
-		--token "$$($(LOCAL) token --tenant $(EVAL_TENANT) --user eval --role editor)"
+		--token "$$($(LOCAL) token --tenant $(EVAL_TENANT) --user eval --role admin)"
 
 build:
 	@scripts/setup.sh redis cargo-lambda
 	$(LAMBDA_BUILD) $(PACKAGES)
 	@$(MAKE) --no-print-directory footprint
 
-# Sizes of the binaries, and their resident memory once warm where they can run on this machine.
+# Sizes of the binaries, plain and zipped, and their resident memory once warm where they can run on this machine.
 footprint:
 	@$(BUILD_LOCAL) --quiet
 	@python3 scripts/footprint.py $(FUNCTIONS)
 
+# The functions run as on Lambda: with the sample events, and then with all that they can be asked, to see whether their roles
+# allow what they call, and no more.
+invoke:
+	@scripts/setup.sh redis template-tools
+	cargo build --workspace --bins
+	@python3 scripts/invoke.py --folder $${CARGO_TARGET_DIR:-target}/debug
+	@.tools/bin/python scripts/permissions.py --folder $${CARGO_TARGET_DIR:-target}/debug
+
 deploy:
-	@scripts/setup.sh cargo-lambda sam
+	@scripts/setup.sh cargo-lambda zig sam
 	$(MAKE) --no-print-directory build ARCH=arm64
-	SAM_CLI_TELEMETRY=0 sam deploy --config-env $(ENVIRONMENT)
+	@python3 scripts/deploy.py $(ASK) $(ENVIRONMENT)
+
+delete:
+	@scripts/setup.sh sam
+	@.tools/bin/python scripts/delete.py $(ASK) $(if $(DATA_TOO),--data) ragline-$(ENVIRONMENT)
+
+# Without URL= the running local server, with a token of its issuer.
+smoke:
+ifdef URL
+	@python3 scripts/smoke.py $(URL)
+else
+	@$(BUILD_LOCAL) --quiet
+	@TOKEN=$$($(LOCAL) token --tenant smoke --user smoke --role editor) python3 scripts/smoke.py http://127.0.0.1:$(PORT)
+endif
+
+cost:
+	@python3 scripts/cost.py $(if $(USERS),--users $(USERS)) $(if $(REQUESTS),--requests $(REQUESTS)) \
+		$(if $(CHATS),--chats $(CHATS)) $(if $(DOCUMENTS),--documents $(DOCUMENTS))

@@ -1,29 +1,25 @@
 #!/usr/bin/env python3
-"""Prints the size of each function's binary, and its resident memory once it is warm.
+"""Prints what each function weighs: its binary, the same zipped, and its resident memory once it is warm.
 
-The binaries are those of `cargo lambda build` in target/lambda. Each is run as Lambda runs it, against a small Runtime API
-(https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html) that feeds it the sample events of events/<function>, and
-against the services of `local`. Binaries of another architecture are only weighed. Fails over a ceiling.
+Usage: footprint.py FUNCTION...
+
+The binaries are those of `cargo lambda build` in target/lambda. Each is run as Lambda runs it, with the sample events of
+events/<function> and against the services of `local`. Binaries of another architecture are only weighed. Fails over one of the
+ceilings in scripts/ceilings.toml.
 """
 
-import http.server
-import json
+import io
 import os
 import pathlib
 import platform
-import queue
 import subprocess
 import sys
-import tempfile
-import threading
-import time
+import tomllib
+import zipfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from runtime_api import ROOT, Services, running, samples, services
+
 MB = 1_000_000
-MAX_BINARY_MB = 12
-MAX_RESIDENT_MB = 25
-# Ingestion reads PDFs; it may be larger.
-UNBOUNDED = {"ingest"}
 INVOCATIONS = 20
 # What the authorizer is to say of the sample without a token.
 REFUSAL = b'"errorMessage":"Unauthorized"'
@@ -31,148 +27,64 @@ REFUSAL = b'"errorMessage":"Unauthorized"'
 MACHINES = {62: "x86_64", 183: "aarch64"}
 
 
-class RuntimeApi(http.server.ThreadingHTTPServer):
-    """Gives out events and takes the answers."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.events = queue.Queue()
-        self.answers = queue.Queue()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        body = json.dumps(self.server.events.get()).encode()
-        self.send_response(200)
-        self.send_header("lambda-runtime-aws-request-id", "00000000-0000-0000-0000-000000000000")
-        self.send_header("lambda-runtime-deadline-ms", str(int(time.time() * 1000) + 60_000))
-        self.send_header("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:x")
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_POST(self):
-        if self.headers.get("transfer-encoding") == "chunked":
-            body = b""
-            while size := int(self.rfile.readline().split(b";")[0], 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            while self.rfile.readline().strip():
-                pass
-        else:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.server.answers.put(body)
-        self.send_response(202)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-
-def architecture(binary):
+def architecture(binary: pathlib.Path) -> str | None:
     with open(binary, "rb") as file:
         head = file.read(20)
     return MACHINES.get(int.from_bytes(head[18:20], "little")) if head[:4] == b"\x7fELF" else None
 
 
-def runs_here(binary):
+def runs_here(binary: pathlib.Path) -> bool:
     return platform.system() == "Linux" and architecture(binary) == platform.machine()
 
 
-def start_services(folder, program):
-    """The services of `local`, and the variables that lead to them."""
-    environment = {**os.environ, "EMBEDDER": "hashing", "EMBEDDING_DIMENSIONS": "384", "LOG_LEVEL": "off"}
-    services = subprocess.Popen([program, "--data", folder, "services"], env=environment, stdout=subprocess.DEVNULL)
-    variables = pathlib.Path(folder) / "watch.env"
-    for _ in range(300):
-        if variables.exists():
-            return services, dict(line.split("=", 1) for line in variables.read_text().splitlines())
-        if services.poll() is not None:
-            break
-        time.sleep(0.1)
-    services.kill()
-    sys.exit("the services did not start")
+def zipped(binary: pathlib.Path) -> int:
+    """The bytes of a deployment package that holds the binary alone, as the SAM CLI makes it."""
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(binary, "bootstrap")
+    return len(package.getvalue())
 
 
-def events(function, token):
-    """The function's sample events with a real token, without the answers beside them."""
-    folder = ROOT / "events" / function
-    texts = [file.read_text() for file in sorted(folder.glob("*.json")) if not file.name.endswith(".allow.json")]
-    return [json.loads(text.replace("<token>", token)) for text in texts]
-
-
-def resident_mb(process):
-    output = subprocess.run(["ps", "-o", "rss=", "-p", str(process.pid)], capture_output=True, check=True, text=True)
+def resident_mb(pid: int) -> float:
+    output = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True, text=True)
     return int(output.stdout) * 1024 / MB
 
 
-def measure(binary, function, variables, token):
+def measure(binary: pathlib.Path, function: str, local: Services) -> tuple[float, list[bytes]]:
     """The resident memory after the invocations, in MB, and the first answer to each sample."""
-    api = RuntimeApi()
-    environment = {
-        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_port}",
-        "AWS_LAMBDA_FUNCTION_NAME": function,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
-        "AWS_LAMBDA_FUNCTION_VERSION": "1",
-        "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH": "1",
-        "AWS_REGION": "us-east-1",
-        # The runtime would write what a function refuses on purpose as an error.
-        "LOG_LEVEL": "warn,lambda_runtime::layers::panic=off",
-        **variables,
-    }
-    process = subprocess.Popen([binary], env=environment)
-    try:
-        samples = events(function, token)
-        answers = []
-        for number in range(INVOCATIONS):
-            api.events.put(samples[number % len(samples)])
-            answers.append(api.answers.get(timeout=30))
-        return resident_mb(process), answers[: len(samples)]
-    finally:
-        process.kill()
-        process.wait()
-        api.shutdown()
+    events = list(samples(function, local.token()).values())
+    with running(binary, function, local.variables) as (api, process):
+        answers = [api.invoke(events[number % len(events)]).body for number in range(INVOCATIONS)]
+        return resident_mb(process.pid), answers[: len(events)]
 
 
-def main():
-    functions = sys.argv[1:]
-    binaries = {function: ROOT / "target" / "lambda" / function / "bootstrap" for function in functions}
+def weigh(function: str, binary: pathlib.Path, resident: float | None, ceilings: dict[str, float]) -> list[str]:
+    """Prints the line of a function; what is over its ceilings."""
+    weights = {"binary": binary.stat().st_size / MB, "zip": zipped(binary) / MB, "resident": resident}
+    print(f"{function:<12}" + "".join(f"{'-' if each is None else format(each, '.1f'):>14}" for each in weights.values()))
+    return [
+        f"{function}: {name} is over {ceilings[name]} MB"
+        for name, weight in weights.items()
+        if weight is not None and weight > ceilings[name]
+    ]
+
+
+def main() -> None:
+    binaries = {function: ROOT / "target" / "lambda" / function / "bootstrap" for function in sys.argv[1:]}
+    ceilings = tomllib.loads((ROOT / "scripts" / "ceilings.toml").read_text())
     program = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "local"
-    failures = []
-    with tempfile.TemporaryDirectory() as folder:
-        runnable = all(runs_here(binary) for binary in binaries.values())
-        services, variables, token = None, {}, ""
-        if runnable:
-            services, variables = start_services(folder, program)
-            claims = ["--tenant", "demo", "--user", "ada", "--role", "admin"]
-            command = [program, "--data", folder, "token", *claims]
-            token = subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
-        try:
-            print(f"{'function':<12}{'binary MB':>12}{'resident MB':>14}")
+    runnable, failures = all(runs_here(binary) for binary in binaries.values()), []
+    residents: dict[str, float] = {}
+    if runnable:
+        with services(program) as local:
             for function, binary in binaries.items():
-                size = binary.stat().st_size / MB
-                resident, answers = measure(binary, function, variables, token) if runnable else (None, [])
+                residents[function], answers = measure(binary, function, local)
                 for answer in answers:
-                    failed = b'"errorMessage"' in answer and REFUSAL not in answer
-                    if failed or b'"statusCode":5' in answer:
+                    if (b'"errorMessage"' in answer and REFUSAL not in answer) or b'"statusCode":5' in answer:
                         failures.append(f"{function} answered {answer.decode()[:200]}")
-                print(f"{function:<12}{size:>12.1f}{'-' if resident is None else f'{resident:.1f}':>14}")
-                if function not in UNBOUNDED:
-                    if size > MAX_BINARY_MB:
-                        failures.append(f"{function}: the binary is over {MAX_BINARY_MB} MB")
-                    if resident and resident > MAX_RESIDENT_MB:
-                        failures.append(f"{function}: resident memory is over {MAX_RESIDENT_MB} MB")
-        finally:
-            if services:
-                services.terminate()
-                services.wait()
+    print(f"{'function':<12}{'binary MB':>14}{'zip MB':>14}{'resident MB':>14}")
+    for function, binary in binaries.items():
+        failures += weigh(function, binary, residents.get(function), ceilings.get(function, ceilings["default"]))
     if not runnable:
         print("(built for another architecture: memory is not measured)")
     if failures:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a fresh machine lacks, and says what it does; silent when nothing is missing.
-# Usage: scripts/setup.sh [redis] [weights] [cargo-lambda] [template-tools] [openapi-tools] [schemathesis] [sam] [node-clients]
+# Usage: scripts/setup.sh [redis] [weights] [cargo-lambda] [zig] [template-tools] [openapi-tools] [workflow-tools] [schemathesis] [sam] [node-clients]
 #        [openai-client]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -58,6 +58,15 @@ install_requirements() {
     "$TOOLS/bin/pip" install --quiet --disable-pip-version-check "$@"
 }
 
+# The linker for Lambda's processor and C library. cargo-lambda finds it as a module of Python.
+install_zig() {
+    PATH="$TOOLS/bin:$PATH" python3 -c 'import ziglang' 2>/dev/null || install_python zig-is-no-command ziglang==0.15.2
+    rustup target list --installed | grep -qx aarch64-unknown-linux-gnu || {
+        say "adding the target aarch64-unknown-linux-gnu"
+        rustup target add aarch64-unknown-linux-gnu
+    }
+}
+
 install_weights() {
     local folder="$DATA/models/all-MiniLM-L6-v2"
     [ -f "$folder/model.safetensors" ] && return
@@ -102,8 +111,10 @@ for part in "$@"; do
         redis) install_system redis-server redis-server redis ;;
         weights) install_weights ;;
         cargo-lambda) install_python cargo-lambda cargo-lambda==1.9.2 ;;
+        zig) install_zig ;;
         template-tools) install_python cfn-lint cfn-lint==1.58.0 aws-sam-translator==1.115.0 ;;
         openapi-tools) install_python openapi-spec-validator openapi-spec-validator==0.9.0 ;;
+        workflow-tools) install_python zizmor zizmor==1.32.0 ;;
         schemathesis) install_python schemathesis schemathesis==4.32.5 ;;
         node-clients) install_node_clients ;;
         openai-client) install_library openai openai==3.57.0 ;;

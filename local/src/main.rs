@@ -39,7 +39,11 @@ enum Command {
         port: u16,
     },
     /// Run only the services that functions in other processes need
-    Services,
+    Services {
+        /// The port that they are invoked at
+        #[arg(long, default_value_t = DEFAULT_FUNCTIONS_PORT)]
+        functions_port: u16,
+    },
     /// Have dead letters tried anew
     Redrive,
     /// Have documents re-embedded that lack vectors of the model in use
@@ -104,9 +108,9 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
             greet(&running.url(), running.issuer())?;
             stopped(running, std::future::pending::<()>()).await
         }
-        Command::Services => {
+        Command::Services { functions_port } => {
             let settings = Settings::from_variables(data, 0, variables()?)?;
-            let running = watch::start_services(&settings, DEFAULT_FUNCTIONS_PORT).await?;
+            let running = watch::start_services(&settings, functions_port).await?;
             stopped(running, std::future::pending::<()>()).await
         }
         Command::Watch { port } => {

@@ -9,10 +9,10 @@ use shared::budgets::Budgets;
 use shared::chunks::Chunks;
 use shared::clients::{Builder, ClientError, Clients};
 use shared::collections::Collections;
-use shared::config::{ConfigError, DoorConfig, LlmConfig, Reach, Variables};
+use shared::config::{AllowedOrigins, ConfigError, DoorConfig, LlmConfig, Reach, Variables};
 use shared::documents::Documents;
 use shared::embed::Models;
-use shared::http::{Json, boundary};
+use shared::http::{Json, boundary, cors};
 use shared::keys::Keys;
 use shared::page::Pages;
 use shared::tenants::Tenants;
@@ -155,7 +155,8 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let (stop, stopped) = oneshot::channel::<()>();
     let hops = settings.variables.number("TRUSTED_PROXY_HOPS", 0, 0..=10)?;
     let noted = middleware::from_fn_with_state(usize::try_from(hops).unwrap_or(0), peer::note);
-    let service = boundary(router.clone().merge(beside)).layer(noted);
+    let origins = AllowedOrigins::from_variables(&settings.variables)?;
+    let service = cors(boundary(router.clone().merge(beside)), origins).layer(noted);
     let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async {
         let _ = stopped.await;

@@ -2,6 +2,8 @@
 
 mod lacking;
 mod nearest;
+mod postings;
+mod scored;
 
 use std::collections::HashMap;
 
@@ -19,9 +21,13 @@ use crate::error::Error;
 use crate::page::List;
 use crate::tables::{self, Key, text};
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
+use crate::terms::Term;
 
 pub use lacking::Lacking;
 pub use nearest::{Hit, MAX_NEAREST};
+pub use postings::ChunkKey;
+
+type Item = HashMap<String, AttributeValue>;
 
 /// What decides in whose searches a passage is found.
 const SCOPE: &str = "scope";
@@ -65,6 +71,17 @@ pub struct Embedded {
     pub source: String,
     /// Its vectors, one of each model.
     pub vectors: Vec<Vector>,
+    /// The exact terms that it is found by.
+    pub terms: Vec<Term>,
+}
+
+/// How much is stored of a document, of whatever version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// Its passages.
+    pub passages: usize,
+    /// Their postings: one for each exact term of each.
+    pub postings: usize,
 }
 
 /// A vector of one model.
@@ -120,7 +137,7 @@ impl Chunks {
         Self { dynamodb: dynamodb.clone() }
     }
 
-    /// Writes passages with their vectors. Keys follow from the content's place, so doing it twice changes nothing.
+    /// Writes passages with their vectors and postings. Keys follow from the content's place, so doing it twice changes nothing.
     pub async fn put(
         &self,
         tenant: &TenantId,
@@ -129,8 +146,8 @@ impl Chunks {
         chunks: &[Embedded],
     ) -> Result<(), Error> {
         let mut writes = Vec::with_capacity(chunks.len());
-        for Embedded { chunk, source, vectors } in chunks {
-            let mut item: HashMap<_, _> = serde_dynamo::aws_sdk_dynamodb_1::to_item(chunk)?;
+        for Embedded { chunk, source, vectors, terms } in chunks {
+            let mut item: Item = serde_dynamo::aws_sdk_dynamodb_1::to_item(chunk)?;
             item.extend(Key::chunk(tenant, document, chunk.version, chunk.chunk_index).attributes());
             item.insert(SCOPE.to_owned(), text(tables::vector_scope(tenant, collection)));
             item.insert("document_id".to_owned(), text(document.to_string()));
@@ -138,6 +155,9 @@ impl Chunks {
             item.extend(vectors.iter().flat_map(Vector::attributes));
             let put = PutRequest::builder().set_item(Some(item)).build().map_err(Error::internal)?;
             writes.push(WriteRequest::builder().put_request(put).build());
+            for term in terms {
+                writes.push(postings::put(tenant, collection, document, chunk, term)?);
+            }
         }
         self.dynamodb.write_all(&self.dynamodb.chunks_table, writes).await
     }
@@ -156,15 +176,14 @@ impl Chunks {
         let partition = tables::document_partition(tenant, document);
         let mut start = None;
         loop {
-            let request = self.query(&partition, "pk = :pk").projection_expression(&projection);
+            let request = self.passages(&partition).projection_expression(&projection);
             let answer = request.set_exclusive_start_key(start).send().await?;
             for mut item in answer.items.unwrap_or_default() {
                 let Some(AttributeValue::S(fingerprint)) = item.remove(&fingerprint) else { continue };
-                let Some(AttributeValue::L(numbers)) = item.remove(&vector) else { continue };
-                let vector: Option<Vec<f32>> = numbers.iter().map(|number| number.as_n().ok()?.parse().ok()).collect();
+                let Some(vector) = item.get(&vector).and_then(tables::numbers) else { continue };
                 let own = item.get("version").and_then(|n| n.as_n().ok()?.parse().ok()) == Some(version);
                 let known = if own { &mut vectors.own } else { &mut vectors.others };
-                known.extend(vector.map(|vector| (Fingerprint(fingerprint), vector)));
+                known.insert(Fingerprint(fingerprint), vector);
             }
             start = answer.last_evaluated_key;
             if start.is_none() {
@@ -179,7 +198,7 @@ impl Chunks {
         List::new(partition, tables::chunk_version_prefix(version)).of_chunks(&tables::PROJECTED)
     }
 
-    /// Removes the passages of all versions.
+    /// Removes the passages of all versions, and their postings.
     pub async fn delete_all(&self, tenant: &TenantId, document: DocumentId) -> Result<(), Error> {
         let partition = tables::document_partition(tenant, document);
         self.dynamodb.delete_all(&self.dynamodb.chunks_table, partition).await
@@ -202,7 +221,7 @@ impl Chunks {
         self.delete_between(tenant, document, String::from("0"), tables::chunk_version_prefix(version)).await
     }
 
-    /// No sort key of a passage is `end` itself.
+    /// Removes passages and their postings. No sort key of a passage is `end` itself.
     async fn delete_between(
         &self,
         tenant: &TenantId,
@@ -210,13 +229,27 @@ impl Chunks {
         start: String,
         end: String,
     ) -> Result<(), Error> {
+        let postings = [&start, &end].map(|key| format!("{}{key}", tables::POSTING));
+        for [start, end] in [postings, [start, end]] {
+            self.delete_keys_between(tenant, document, &start, &end).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_keys_between(
+        &self,
+        tenant: &TenantId,
+        document: DocumentId,
+        start: &str,
+        end: &str,
+    ) -> Result<(), Error> {
         let partition = tables::document_partition(tenant, document);
         let mut place = None;
         loop {
             let request = self
                 .query(&partition, "pk = :pk AND sk BETWEEN :start AND :end")
-                .expression_attribute_values(":start", text(&start))
-                .expression_attribute_values(":end", text(&end))
+                .expression_attribute_values(":start", text(start))
+                .expression_attribute_values(":end", text(end))
                 .projection_expression("pk, sk");
             let answer = request.set_exclusive_start_key(place).send().await?;
             let deletes = answer.items.unwrap_or_default().into_iter().map(|key| {
@@ -231,47 +264,52 @@ impl Chunks {
         }
     }
 
-    /// Takes the passages of a document to another collection, with their vectors. One that is removed meanwhile stays so.
+    /// Takes the passages of a document to another collection, with their vectors and postings. What is removed meanwhile
+    /// stays so.
     pub async fn rescope(
         &self,
         tenant: &TenantId,
         collection: &CollectionId,
         document: DocumentId,
     ) -> Result<(), Error> {
-        let (partition, scope) =
-            (tables::document_partition(tenant, document), tables::vector_scope(tenant, collection));
+        let partition = tables::document_partition(tenant, document);
+        let scope = tables::vector_scope(tenant, collection);
+        let passages = self
+            .passages(&partition)
+            .filter_expression("#scope <> :scope")
+            .expression_attribute_names("#scope", SCOPE)
+            .expression_attribute_values(":scope", text(&scope))
+            .projection_expression("pk, sk");
         let mut start = None;
         loop {
-            let request = self
-                .query(&partition, "pk = :pk")
-                .filter_expression("#scope <> :scope")
-                .expression_attribute_names("#scope", SCOPE)
-                .expression_attribute_values(":scope", text(&scope))
-                .projection_expression("pk, sk");
-            let answer = request.set_exclusive_start_key(start).send().await?;
-            stream::iter(answer.items.unwrap_or_default())
-                .map(|key| self.set_scope(key, &scope))
-                .buffer_unordered(SIDE_BY_SIDE)
-                .try_collect::<()>()
-                .await?;
+            let answer = passages.clone().set_exclusive_start_key(start).send().await?;
+            let keys = answer.items.unwrap_or_default().into_iter();
+            self.set_all(SCOPE, keys.map(|key| (key, scope.clone())).collect()).await?;
             start = answer.last_evaluated_key;
             if start.is_none() {
-                return Ok(());
+                break;
             }
         }
+        self.rescope_postings(tenant, collection, &partition).await
     }
 
-    async fn set_scope(&self, key: HashMap<String, AttributeValue>, scope: &str) -> Result<(), Error> {
+    /// Gives items a new value of an attribute. What is removed meanwhile stays so.
+    async fn set_all(&self, attribute: &'static str, values: Vec<(Item, String)>) -> Result<(), Error> {
+        let writes = values.into_iter().map(|(key, value)| self.set(key, attribute, value));
+        stream::iter(writes.collect::<Vec<_>>()).buffer_unordered(SIDE_BY_SIDE).try_collect().await
+    }
+
+    async fn set(&self, key: Item, attribute: &'static str, value: String) -> Result<(), Error> {
         let update = self
             .dynamodb
             .client
             .update_item()
             .table_name(&self.dynamodb.chunks_table)
             .set_key(Some(key))
-            .update_expression("SET #scope = :scope")
+            .update_expression("SET #attribute = :value")
             .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#scope", SCOPE)
-            .expression_attribute_values(":scope", text(scope));
+            .expression_attribute_names("#attribute", attribute)
+            .expression_attribute_values(":value", text(value));
         match update.send().await {
             Ok(_) => Ok(()),
             Err(SdkError::ServiceError(service)) if service.err().is_conditional_check_failed_exception() => Ok(()),
@@ -279,19 +317,24 @@ impl Chunks {
         }
     }
 
-    /// How many passages of a document are stored, of whatever version.
-    pub async fn count(&self, tenant: &TenantId, document: DocumentId) -> Result<usize, Error> {
+    /// How much is stored of a document.
+    pub async fn count(&self, tenant: &TenantId, document: DocumentId) -> Result<Count, Error> {
         let partition = tables::document_partition(tenant, document);
-        let (mut count, mut start) = (0, None);
-        loop {
-            let request = self.query(&partition, "pk = :pk").select(Select::Count);
-            let answer = request.set_exclusive_start_key(start).send().await?;
-            count += usize::try_from(answer.count).unwrap_or(0);
-            start = answer.last_evaluated_key;
-            if start.is_none() {
-                return Ok(count);
-            }
-        }
+        let (passages, postings) = (self.passages(&partition), self.postings(&partition));
+        let (passages, postings) = futures::try_join!(count(passages), count(postings))?;
+        Ok(Count { passages, postings })
+    }
+
+    /// The passages in the partition of a document.
+    fn passages(&self, partition: &str) -> QueryFluentBuilder {
+        self.query(partition, "pk = :pk AND sk < :postings")
+            .expression_attribute_values(":postings", text(tables::POSTING))
+    }
+
+    /// The postings in it.
+    fn postings(&self, partition: &str) -> QueryFluentBuilder {
+        self.query(partition, "pk = :pk AND begins_with(sk, :postings)")
+            .expression_attribute_values(":postings", text(tables::POSTING))
     }
 
     fn query(&self, partition: &str, condition: &str) -> QueryFluentBuilder {
@@ -302,5 +345,18 @@ impl Chunks {
             .key_condition_expression(condition)
             .expression_attribute_values(":pk", text(partition))
             .consistent_read(true)
+    }
+}
+
+/// How many items a query finds.
+async fn count(query: QueryFluentBuilder) -> Result<usize, Error> {
+    let (mut count, mut start) = (0, None);
+    loop {
+        let answer = query.clone().select(Select::Count).set_exclusive_start_key(start).send().await?;
+        count += usize::try_from(answer.count).unwrap_or(0);
+        start = answer.last_evaluated_key;
+        if start.is_none() {
+            return Ok(count);
+        }
     }
 }

@@ -166,15 +166,15 @@ impl Error {
 
     /// When to try again, if that is known: whole seconds, rounded up, so never too early.
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        let retry_after = match self {
-            Self::Unavailable { retry_after, .. }
-            | Self::RateLimited { retry_after, .. }
-            | Self::TooManyIngestions { retry_after, .. }
-            | Self::BudgetExhausted { retry_after, .. }
-            | Self::TooManyStreams { retry_after, .. }
-            | Self::IdempotencyInProgress { retry_after }
-            | Self::Model { retry_after: Some(retry_after), .. } => retry_after,
-            _ => return None,
+        let (Self::Unavailable { retry_after, .. }
+        | Self::RateLimited { retry_after, .. }
+        | Self::TooManyIngestions { retry_after, .. }
+        | Self::BudgetExhausted { retry_after, .. }
+        | Self::TooManyStreams { retry_after, .. }
+        | Self::IdempotencyInProgress { retry_after }
+        | Self::Model { retry_after: Some(retry_after), .. }) = self
+        else {
+            return None;
         };
         Some(u64::try_from(retry_after.as_micros().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1))
     }

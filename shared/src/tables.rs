@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
+    AttributeDefinition, AttributeValue, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+    GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, Projection, ProjectionType, ScalarAttributeType,
+    StreamSpecification, StreamViewType,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -18,11 +19,20 @@ use crate::tenancy::{
     AuditId, CollectionId, ConversationId, DocumentId, EventId, InvalidId, KeyId, MessageId, RegistrationId, Subject,
     TenantId, UserId, WebhookId,
 };
+use crate::terms::Term;
 
 /// The index that lists a collection's documents.
 pub const BY_COLLECTION: &str = "by_collection";
-/// The attribute that names its partitions.
+/// The index of a collection's documents by what filters ask about.
+pub const CATALOGUE: &str = "catalogue";
+/// What it holds beside the keys.
+const CATALOGUED: [&str; 3] = ["chunk_count", "metadata", "served_version"];
+/// The attribute that names the partitions of both.
 pub const COLLECTION_KEY: &str = "collection_key";
+/// The index that lists the passages in which an exact term stands.
+pub const BY_TERM: &str = "by_term";
+/// The attribute that names its partitions.
+pub const TERM: &str = "term";
 /// The attribute with the time, in seconds since 1970, after which DynamoDB may remove an item. It takes days at times.
 pub const EXPIRES_AT: &str = "expires_at";
 /// What the vector indexes return beside the keys and the attributes it is searched by.
@@ -153,6 +163,13 @@ impl Key {
         Self { pk: document_partition(tenant, document), sk: format!("{}{index:06}", chunk_version_prefix(version)) }
     }
 
+    /// That an exact term stands in a passage, in the table of chunks: in the partition of the document, so that whatever
+    /// removes the passage finds it.
+    pub fn posting(tenant: &TenantId, document: DocumentId, version: u32, index: u32, term: &Term) -> Self {
+        let Self { pk, sk } = Self::chunk(tenant, document, version, index);
+        Self { pk, sk: format!("{POSTING}{sk}#{term}") }
+    }
+
     /// The key as the attributes of an item.
     pub fn attributes(self) -> HashMap<String, AttributeValue> {
         HashMap::from([("pk".to_owned(), AttributeValue::S(self.pk)), ("sk".to_owned(), AttributeValue::S(self.sk))])
@@ -236,6 +253,9 @@ pub const CHAT: &str = "CHAT#";
 /// What the sort keys of messages begin with.
 pub const MESSAGE: &str = "MSG#";
 
+/// What the sort keys of postings begin with. Those of passages sort before.
+pub const POSTING: &str = "TERM#";
+
 /// The partition of a tenant's own items.
 pub fn partition(tenant: &TenantId) -> String {
     format!("T#{tenant}")
@@ -261,7 +281,12 @@ pub fn conversation_partition(tenant: &TenantId, conversation: ConversationId) -
 
 /// The partition of a document's passages, in the table of chunks.
 pub fn document_partition(tenant: &TenantId, document: DocumentId) -> String {
-    format!("T#{tenant}#DOC#{document}")
+    format!("{}{document}", documents_prefix(tenant))
+}
+
+/// What the partitions of passages begin with that belong to a tenant.
+pub fn documents_prefix(tenant: &TenantId) -> String {
+    format!("T#{tenant}#DOC#")
 }
 
 /// What the sort keys of the passages of one version begin with.
@@ -272,6 +297,16 @@ pub fn chunk_version_prefix(version: u32) -> String {
 /// The partition of [`BY_COLLECTION`] that holds a collection's documents.
 pub fn collection_partition(tenant: &TenantId, collection: &CollectionId) -> String {
     format!("T#{tenant}#{collection}")
+}
+
+/// What the partitions of [`BY_TERM`] begin with that belong to a collection.
+pub fn terms_prefix(tenant: &TenantId, collection: &CollectionId) -> String {
+    format!("T#{tenant}#{collection}#TERM#")
+}
+
+/// The partition of [`BY_TERM`] that holds the passages of a collection in which a term stands.
+pub fn term_partition(tenant: &TenantId, collection: &CollectionId, term: &Term) -> String {
+    format!("{}{term}", terms_prefix(tenant, collection))
 }
 
 /// The partition of the vector indexes: a search examines one collection of one tenant and nothing else.
@@ -294,13 +329,23 @@ pub fn vector(values: &[f32]) -> Vec<AttributeValue> {
     values.iter().map(|value| AttributeValue::N(value.to_string())).collect()
 }
 
-/// Creates the tables that do not exist yet, with the index of one edition, for vectors of `dimensions` numbers.
+/// The numbers of a vector as it is stored.
+pub fn numbers(vector: &AttributeValue) -> Option<Vec<f32>> {
+    vector.as_l().ok()?.iter().map(|number| number.as_n().ok()?.parse().ok()).collect()
+}
+
+/// Creates the tables that do not exist yet, with the index of one edition, for vectors of `dimensions` numbers; and the
+/// indexes that tables from before them lack.
 pub async fn create(dynamodb: &DynamoDb, edition: Edition, dimensions: usize) -> Result<(), Error> {
     let existing = dynamodb.client.list_tables().send().await?.table_names.unwrap_or_default();
-    if !existing.contains(&dynamodb.table) {
+    if existing.contains(&dynamodb.table) {
+        add_index(dynamodb, &dynamodb.table, CATALOGUE, keys_by_collection()?, catalogued()).await?;
+    } else {
         main_table(dynamodb)?.send().await?;
     }
-    if !existing.contains(&dynamodb.chunks_table) {
+    if existing.contains(&dynamodb.chunks_table) {
+        add_index(dynamodb, &dynamodb.chunks_table, BY_TERM, keys_by_term()?, keys_only()).await?;
+    } else {
         chunks_table(dynamodb, edition, dimensions)?.send().await?;
     }
     Ok(())
@@ -308,20 +353,24 @@ pub async fn create(dynamodb: &DynamoDb, edition: Edition, dimensions: usize) ->
 
 /// The request that creates the main table.
 pub fn main_table(dynamodb: &DynamoDb) -> Result<CreateTableFluentBuilder, Error> {
-    let by_collection = GlobalSecondaryIndex::builder()
-        .index_name(BY_COLLECTION)
-        .key_schema(key(COLLECTION_KEY, KeyType::Hash)?)
-        .key_schema(key("sk", KeyType::Range)?)
-        .projection(Projection::builder().projection_type(ProjectionType::All).build())
-        .build()
-        .map_err(Error::internal)?;
+    let index = |name, projection| {
+        GlobalSecondaryIndex::builder()
+            .index_name(name)
+            .set_key_schema(Some(keys_by_collection()?))
+            .projection(projection)
+            .build()
+            .map_err(Error::internal)
+    };
+    let by_collection = index(BY_COLLECTION, Projection::builder().projection_type(ProjectionType::All).build())?;
+    let catalogue = index(CATALOGUE, catalogued())?;
     let stream = StreamSpecification::builder()
         .stream_enabled(true)
         .stream_view_type(StreamViewType::NewAndOldImages)
         .build()
         .map_err(Error::internal)?;
-    table(dynamodb, &dynamodb.table, &["pk", "sk", COLLECTION_KEY])
-        .map(|request| request.global_secondary_indexes(by_collection).stream_specification(stream))
+    let request = table(dynamodb, &dynamodb.table, &["pk", "sk", COLLECTION_KEY])?;
+    let request = request.global_secondary_indexes(by_collection).global_secondary_indexes(catalogue);
+    Ok(request.stream_specification(stream))
 }
 
 /// The request that creates the table of chunks, with the index of one edition.
@@ -331,8 +380,61 @@ pub fn chunks_table(
     dimensions: usize,
 ) -> Result<CreateTableFluentBuilder, Error> {
     let index = editions::definition(edition, dimensions)?;
-    table(dynamodb, &dynamodb.chunks_table, &["pk", "sk", "scope", "document_id"])
-        .map(|request| request.vector_indexes(index))
+    let by_term = GlobalSecondaryIndex::builder()
+        .index_name(BY_TERM)
+        .set_key_schema(Some(keys_by_term()?))
+        .projection(keys_only())
+        .build()
+        .map_err(Error::internal)?;
+    table(dynamodb, &dynamodb.chunks_table, &["pk", "sk", "scope", "document_id", TERM])
+        .map(|request| request.vector_indexes(index).global_secondary_indexes(by_term))
+}
+
+/// Adds an index to a table, unless it is there.
+async fn add_index(
+    dynamodb: &DynamoDb,
+    table: &str,
+    name: &str,
+    keys: Vec<KeySchemaElement>,
+    projection: Projection,
+) -> Result<(), Error> {
+    let described = dynamodb.client.describe_table().table_name(table).send().await?;
+    let indexes = described.table.and_then(|table| table.global_secondary_indexes).unwrap_or_default();
+    if indexes.iter().any(|index| index.index_name() == Some(name)) {
+        return Ok(());
+    }
+    let mut request = dynamodb.client.update_table().table_name(table);
+    for key in &keys {
+        request = request.attribute_definitions(string(key.attribute_name())?);
+    }
+    let create = CreateGlobalSecondaryIndexAction::builder()
+        .index_name(name)
+        .set_key_schema(Some(keys))
+        .projection(projection)
+        .build()
+        .map_err(Error::internal)?;
+    request.global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(create).build()).send().await?;
+    Ok(())
+}
+
+/// By document within a term: the newest are asked for first, or one alone.
+fn keys_by_term() -> Result<Vec<KeySchemaElement>, Error> {
+    Ok(vec![key(TERM, KeyType::Hash)?, key("pk", KeyType::Range)?])
+}
+
+fn keys_only() -> Projection {
+    Projection::builder().projection_type(ProjectionType::KeysOnly).build()
+}
+
+fn keys_by_collection() -> Result<Vec<KeySchemaElement>, Error> {
+    Ok(vec![key(COLLECTION_KEY, KeyType::Hash)?, key("sk", KeyType::Range)?])
+}
+
+fn catalogued() -> Projection {
+    Projection::builder()
+        .projection_type(ProjectionType::Include)
+        .set_non_key_attributes(Some(CATALOGUED.map(str::to_owned).to_vec()))
+        .build()
 }
 
 fn table(dynamodb: &DynamoDb, name: &str, attributes: &[&str]) -> Result<CreateTableFluentBuilder, Error> {

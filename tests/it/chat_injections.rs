@@ -40,7 +40,6 @@ struct Foreign {
     other: Value,
 }
 
-#[expect(clippy::too_many_lines, reason = "a list")]
 fn injections(foreign: &Foreign) -> Vec<Injection> {
     let mut all = Vec::new();
     let mut add = |name, text: &str, does| all.push(Injection { name, text: text.to_owned(), does });

@@ -10,9 +10,11 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 use serde_json::{Value, json};
+use shared::chunks::Count;
 use shared::clients::FolderQueue;
 use shared::config::Variables;
 use shared::tenancy::Role;
+use shared::terms::exact_terms;
 use tempfile::TempDir;
 use tests::{TestApp, User};
 
@@ -22,6 +24,8 @@ use crate::queues::notification;
 const QUEUE: &str = "work";
 /// Workers that are killed.
 const KILLS: usize = 200;
+/// What is to be left of a document that was deleted.
+const NOTHING: Count = Count { passages: 0, postings: 0 };
 /// Workers at a time.
 const SIDE_BY_SIDE: usize = 4;
 
@@ -61,10 +65,10 @@ pub(crate) fn delivery(body: String, receives: u32) -> SqsEvent {
     event
 }
 
-/// Ten passages, two to a batch, and words of its own.
+/// Ten passages, two to a batch, and words of its own, each of which finds its passage.
 fn content(number: usize) -> String {
     let sentence =
-        |n: usize| format!("In report {number}, part {n} says that ducks, lakes and reeds are as they were. ");
+        |n: usize| format!("In report {number}, part {n}, of code QX-{number}-{n}, ducks and lakes are as they were. ");
     let part = |n: usize| format!("## Part {n}\n\n{}\n\n", sentence(n).repeat(6));
     format!("# Report {number}\n\n{}", (0..10).map(part).collect::<String>())
 }
@@ -105,6 +109,11 @@ async fn passages(user: &User<'_>, id: &str) -> Vec<Value> {
         chunk["id"] = Value::Null;
     }
     chunks
+}
+
+/// How many postings passages are to have.
+fn postings(passages: &[Value]) -> usize {
+    passages.iter().map(|passage| exact_terms(passage["text"].as_str().unwrap(), usize::MAX).len()).sum()
 }
 
 async fn embedded_tokens(app: &TestApp, tenant: &str, documents: usize) -> u64 {
@@ -164,7 +173,8 @@ async fn a_worker_that_dies_anywhere_leaves_nothing_that_the_next_does_not_put_r
                 let expected = passages(undisturbed, &twin).await;
                 assert_eq!(passages(ada, &id).await, expected);
                 let (tenant, document) = ("acme".parse().unwrap(), id.parse().unwrap());
-                assert_eq!(worker.chunks.count(&tenant, document).await.unwrap(), expected.len());
+                let count = worker.chunks.count(&tenant, document).await.unwrap();
+                assert_eq!(count, Count { passages: expected.len(), postings: postings(&expected) });
                 assert_eq!(worker.blobs.count(&tenant, document).await.unwrap(), 2, "the original and its text");
             }
         })
@@ -191,7 +201,8 @@ async fn a_message_that_is_delivered_five_times_at_once_makes_one_document() {
         let document = ada.get(&format!("/documents/{id}")).await.expect(200).body;
         assert_eq!((&document["status"], &document["chunk_count"]), (&json!("ready"), &json!(10)), "{document}");
         let count = worker.chunks.count(&"acme".parse().unwrap(), id.parse().unwrap()).await.unwrap();
-        assert_eq!((count, ada.chunks(&id).await.len()), (10, 10));
+        let shown = ada.chunks(&id).await;
+        assert_eq!((count, shown.len()), (Count { passages: 10, postings: postings(&shown) }, 10));
     }
     // One of each five was the one that made it ready, and only that one is counted.
     let each = embedded_tokens(&app, "acme", 20).await;
@@ -209,7 +220,7 @@ async fn a_worker_that_dies_over_a_document_that_is_deleted_leaves_no_orphan() {
     let (app, _queue) = app().await;
     let (worker, ada) = (worker(&app).await, app.ada());
     let tenant = "acme".parse().unwrap();
-    let mut written = 0;
+    let (mut late_passages, mut late_postings) = (0, 0);
     for number in 0..40 {
         let id = ada.upload("report.md", content(number)).await;
         let document = id.parse().unwrap();
@@ -223,24 +234,26 @@ async fn a_worker_that_dies_over_a_document_that_is_deleted_leaves_no_orphan() {
         };
         ada.delete(&format!("/documents/{id}")).await.expect(202);
         for attempt in 0.. {
-            let left = worker.chunks.count(&tenant, document).await.unwrap()
-                + worker.blobs.count(&tenant, document).await.unwrap();
-            if left == 0 {
+            let chunks = worker.chunks.count(&tenant, document).await.unwrap();
+            let objects = worker.blobs.count(&tenant, document).await.unwrap();
+            if chunks == NOTHING && objects == 0 {
                 break;
             }
-            assert!(attempt < 500, "{left} are left");
+            assert!(attempt < 500, "{chunks:?} and {objects} objects are left");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         if died {
             work.await;
         }
-        written += worker.chunks.count(&tenant, document).await.unwrap();
+        let late = worker.chunks.count(&tenant, document).await.unwrap();
+        late_passages += late.passages;
+        late_postings += late.postings;
         // The message comes back.
         assert!(well(&ingest::handle(worker.clone(), message("acme", &id, 1)).await));
-        assert_eq!(worker.chunks.count(&tenant, document).await.unwrap(), 0);
+        assert_eq!(worker.chunks.count(&tenant, document).await.unwrap(), NOTHING);
         assert_eq!(worker.blobs.count(&tenant, document).await.unwrap(), 0);
     }
-    println!("{written} passages were written after their document was purged");
+    println!("{late_passages} passages and {late_postings} postings were written after their document was purged");
     app.stop().await;
 }
 

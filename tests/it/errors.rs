@@ -46,8 +46,8 @@ async fn each_wrong_body_is_refused_by_the_name_of_the_field() {
         (Method::POST, "/chat", json!({ "message": "x", "conversation_id": "x" }), "/conversation_id"),
         (Method::POST, "/chat", json!({ "message": "x", "collections": ["none"] }), "/collections/0"),
         (Method::PATCH, &document, json!({ "filename": "a/b" }), "/filename"),
-        (Method::PATCH, &document, json!({ "metadata": { "a": null } }), "/metadata"),
-        (Method::PATCH, &document, json!({ "metadata": { "a": 1e300 } }), "/metadata"),
+        (Method::PATCH, &document, json!({ "metadata": { "a": null } }), "/metadata/a"),
+        (Method::PATCH, &document, json!({ "metadata": { "a": 1e300 } }), "/metadata/a"),
         (Method::PATCH, &document, json!({ "status": "ready" }), "/status"),
         (Method::PUT, "/collections/Bad%20Name", json!({}), "id"),
         (Method::PUT, "/collections/x", json!({ "name": "" }), "/name"),
@@ -82,7 +82,7 @@ async fn each_wrong_upload_is_refused_and_stores_nothing() {
         (&[("collection", "A B")], "collection"),
         (&[("metadata", "not json")], "metadata"),
         (&[("metadata", "[]")], "metadata"),
-        (&[("metadata", r#"{"a":{"b":1}}"#)], "metadata"),
+        (&[("metadata", r#"{"a":{"b":1}}"#)], "metadata/a"),
         (&[("colour", "red")], "colour"),
     ] {
         let answer = ada.upload_with("a.txt", text, fields).await;

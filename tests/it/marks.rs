@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde_json::json;
 use shared::clients::Builder;
 use shared::config::Variables;
-use shared::documents::{Arrived, Created, Document, Finished, Incoming, Replaced, StageName, Status};
+use shared::documents::{Arrived, Created, Document, Finished, Incoming, Indexed, Replaced, StageName, Status};
 use shared::editions::Edition;
 use shared::tenancy::{CollectionId, DocumentId, TenantId};
 use tests::TestApp;
@@ -43,6 +43,7 @@ fn entered(sha256: Option<String>) -> Document {
         stages: Vec::new(),
         error: None,
         chunk_count: 0,
+        language: None,
         metadata: serde_json::Map::new(),
         created_at: now(),
         updated_at: now(),
@@ -101,6 +102,7 @@ async fn bytes_become_known_and_are_replaced_at_the_same_time() {
 async fn a_version_becomes_ready_and_is_replaced_at_the_same_time() {
     let app = TestApp::start().await;
     let documents = app.worker().await.documents;
+    let indexed = Indexed { chunk_count: 0, embedded_tokens: 0, edition: Edition::FIRST, language: None };
     let mut served = 0;
     for round in 0..ROUNDS {
         let (first, second) = (bytes(round, "1"), bytes(round, "2"));
@@ -109,7 +111,7 @@ async fn a_version_becomes_ready_and_is_replaced_at_the_same_time() {
         let document = documents.begin_stage(&acme(), &document, StageName::Extracting, now()).await.unwrap().unwrap();
         let (tenant, incoming) = (acme(), incoming(&second));
         let (ready, replaced) = tokio::join!(
-            documents.ready(&tenant, &document, 0, 0, Edition::FIRST, now()),
+            documents.ready(&tenant, &document, &indexed, now()),
             documents.replace(&tenant, &document.collection, document.id, &incoming, now()),
         );
         assert!(matches!(replaced, Ok(Replaced::New(_))), "{replaced:?}");

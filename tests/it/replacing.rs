@@ -1,6 +1,8 @@
 //! New versions of a document.
 
 use serde_json::{Value, json};
+use shared::chunks::Count;
+use shared::terms::exact_terms;
 use tests::{Embeddings, TestApp, User};
 
 use crate::flow::{DUCKS, PUMPS};
@@ -129,18 +131,20 @@ async fn nothing_is_left_of_versions_that_were_never_served() {
     app.stop().await;
 }
 
-/// Waits until there are no other objects and no other passages.
+/// Waits until there are no other objects, no other passages and no other postings.
 async fn only_version_is_left(app: &TestApp, id: &str, version: &str) {
     let folder = app.folder().join(format!("objects/t/acme/{id}"));
     let worker = app.worker().await;
     let (tenant, document) = ("acme".parse().unwrap(), id.parse().unwrap());
     for attempt in 0.. {
         let versions: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        let chunks = worker.chunks.count(&tenant, document).await.unwrap();
-        if versions == [version] && chunks == app.ada().chunks(id).await.len() {
+        let count = worker.chunks.count(&tenant, document).await.unwrap();
+        let shown = app.ada().chunks(id).await;
+        let postings = shown.iter().map(|chunk| exact_terms(chunk["text"].as_str().unwrap(), usize::MAX).len()).sum();
+        if versions == [version] && count == (Count { passages: shown.len(), postings }) {
             return;
         }
-        assert!(attempt < 500, "left are {versions:?} and {chunks} passages");
+        assert!(attempt < 500, "left are {versions:?} and {count:?}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

@@ -56,6 +56,7 @@ pub async fn stored_documents(dynamodb: &DynamoDb, number: u32, tenants: u32) ->
             stages: Vec::new(),
             error: None,
             chunk_count: 0,
+            language: None,
             metadata: Metadata::new(),
             created_at: now,
             updated_at: now,

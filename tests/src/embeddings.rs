@@ -23,10 +23,12 @@ struct Shared {
     behaviour: Mutex<Behaviour>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Behaviour {
     pause: Duration,
     fails: bool,
+    /// What it does not see the meaning of.
+    overlooked: Option<String>,
 }
 
 impl Embeddings {
@@ -35,7 +37,7 @@ impl Embeddings {
         let shared = Arc::new(Shared {
             embedder: HashingEmbedder::new(dimensions),
             asked: Mutex::default(),
-            behaviour: Mutex::new(Behaviour { pause: Duration::ZERO, fails: false }),
+            behaviour: Mutex::new(Behaviour { pause: Duration::ZERO, fails: false, overlooked: None }),
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -60,6 +62,11 @@ impl Embeddings {
         self.shared.behaviour.lock().unwrap().fails = fails;
     }
 
+    /// From now on all texts are alike to it, but for those with this word, which are like none.
+    pub fn overlook(&self, word: &str) {
+        self.shared.behaviour.lock().unwrap().overlooked = Some(word.to_owned());
+    }
+
     /// The texts that it was asked for, each as often as that.
     pub fn asked(&self) -> Vec<String> {
         self.shared.asked.lock().unwrap().clone()
@@ -69,12 +76,18 @@ impl Embeddings {
 async fn embed(State(shared): State<Arc<Shared>>, Json(request): Json<Value>) -> Result<Json<Value>, StatusCode> {
     let texts: Vec<String> = serde_json::from_value(request["input"].clone()).unwrap();
     shared.asked.lock().unwrap().extend(texts.iter().cloned());
-    let behaviour = *shared.behaviour.lock().unwrap();
+    let behaviour = shared.behaviour.lock().unwrap().clone();
     tokio::time::sleep(behaviour.pause).await;
     if behaviour.fails {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
-    let vectors = shared.embedder.embed(&texts).await.unwrap();
+    let mut vectors = shared.embedder.embed(&texts).await.unwrap();
+    if let Some(word) = &behaviour.overlooked {
+        for (text, vector) in texts.iter().zip(&mut vectors) {
+            vector.fill(0.0);
+            vector[usize::from(text.contains(word.as_str()))] = 1.0;
+        }
+    }
     let entry = |(index, embedding)| json!({ "object": "embedding", "index": index, "embedding": embedding });
     let data: Vec<_> = vectors.into_iter().enumerate().map(entry).collect();
     Ok(Json(json!({ "object": "list", "model": "hashing", "data": data })))

@@ -76,22 +76,22 @@ async fn identity(state: &State, event: &Request) -> Result<Identity, Refusal> {
     })
 }
 
-/// The key that counts the request towards the plan of its tenant. API Gateway's counts are a coarse second line behind
-/// the limits of the door, so nobody is turned away because the plan is not known.
+/// The key that counts the request towards the plan of its tenant. API Gateway turns away whoever has none, and its counts
+/// are a coarse second line behind the limits of the door: a plan without a key, or one that is not known now, is the
+/// standard one here.
 async fn usage_key(state: &State, identity: &Identity) -> Option<String> {
     if state.usage_keys.is_empty() {
         return None;
     }
-    let tenant = match state.tenants.get(&identity.tenant).await {
-        Ok(tenant) => tenant,
+    let plan = match state.tenants.get(&identity.tenant).await {
+        // A plan that is gone is the standard one at the door, too.
+        Ok(tenant) => tenant.plan.filter(|plan| state.plans.get(plan).is_some()),
         Err(error) => {
-            tracing::error!(tenant = %identity.tenant, %error, "the plan is not known, so the request counts towards none");
-            return None;
+            tracing::error!(tenant = %identity.tenant, %error, "the plan is not known, so the request counts as standard");
+            None
         }
     };
-    // A plan that is gone is the standard one, as at the door.
-    let plan = tenant.plan.filter(|plan| state.plans.get(plan).is_some());
-    state.usage_keys.of(plan.as_deref().unwrap_or(state.plans.standard()))
+    plan.and_then(|plan| state.usage_keys.of(&plan)).or_else(|| state.usage_keys.of(state.plans.standard()))
 }
 
 #[cfg(test)]

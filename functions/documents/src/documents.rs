@@ -163,7 +163,7 @@ pub(crate) async fn change(
         filename::check(name).map_err(|detail| Error::field("/filename", detail))?;
     }
     if let Some(entries) = &change.metadata {
-        metadata::check(entries).map_err(|detail| Error::field("/metadata", detail))?;
+        metadata::check(entries, "/metadata").map_err(Error::Invalid)?;
     }
     if let Some(target) = &change.collection {
         if !principal.reads(target) {

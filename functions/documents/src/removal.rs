@@ -51,6 +51,8 @@ pub(crate) struct Purge {
     deleted_at: OffsetDateTime,
     /// Passages that are still stored.
     chunks: usize,
+    /// Entries by which uncommon words of them are found that are still stored.
+    terms: usize,
     /// Objects that are still stored: the original of each version, and its text.
     objects: usize,
 }
@@ -82,7 +84,8 @@ pub(crate) async fn purge(
     principal.require(Permission::Manage)?;
     let tenant = &principal.tenant;
     let removal = state.documents.removal(tenant, id).await?.ok_or(Error::NotFound)?;
-    let (chunks, objects) = futures::try_join!(state.chunks.count(tenant, id), state.blobs.count(tenant, id))?;
-    let status = if chunks + objects == 0 { PurgeStatus::Purged } else { PurgeStatus::Purging };
-    Ok(Json(Purge { id, status, deleted_at: removal.deleted_at, chunks, objects }))
+    let (count, objects) = futures::try_join!(state.chunks.count(tenant, id), state.blobs.count(tenant, id))?;
+    let (chunks, terms) = (count.passages, count.postings);
+    let status = if chunks + terms + objects == 0 { PurgeStatus::Purged } else { PurgeStatus::Purging };
+    Ok(Json(Purge { id, status, deleted_at: removal.deleted_at, chunks, terms, objects }))
 }

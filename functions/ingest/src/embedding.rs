@@ -79,6 +79,7 @@ async fn store_batch(
     let chunks = batch.into_iter().map(|(index, passage)| Embedded {
         vectors: of_models.iter_mut().filter_map(Iterator::next).collect(),
         source: passage.embedded.clone(),
+        terms: passage.terms.clone(),
         chunk: passage.into_chunk(key.version, index),
     });
     let chunks: Vec<Embedded> = chunks.collect();

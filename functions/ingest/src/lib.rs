@@ -9,10 +9,12 @@ mod embedding;
 mod extract;
 mod extractor;
 mod heartbeat;
+mod language;
 mod notification;
 mod pipeline;
 mod reembedding;
 mod surrender;
+mod terms;
 mod text;
 
 use std::time::Duration;
@@ -75,21 +77,24 @@ pub struct Config {
     pub embed_batch: usize,
     /// `INGEST_EMBED_CONCURRENCY`: batches in work at a time, for each document (4).
     pub embed_concurrency: usize,
+    /// `INGEST_TERMS`: the most exact terms that a passage is found by (128); 0 for none.
+    pub terms: usize,
 }
 
 impl Config {
     /// Reads the variables named above.
     pub fn from_variables(variables: &Variables) -> Result<Self, ConfigError> {
-        let number = |name, default| {
-            let number = variables.number(name, default, 1..=1_000)?;
+        let number = |name, default, least| {
+            let number = variables.number(name, default, least..=1_000)?;
             Ok::<_, ConfigError>(usize::try_from(number).unwrap_or(1_000))
         };
         Ok(Self {
             max_attempts: variables.number("INGEST_MAX_ATTEMPTS", 5, 1..=100)?,
             retry: variables.milliseconds("INGEST_RETRY_MS", 60_000)?,
             heartbeat: variables.milliseconds("INGEST_HEARTBEAT_MS", 20_000)?,
-            embed_batch: number("INGEST_EMBED_BATCH", 32)?,
-            embed_concurrency: number("INGEST_EMBED_CONCURRENCY", 4)?,
+            embed_batch: number("INGEST_EMBED_BATCH", 32, 1)?,
+            embed_concurrency: number("INGEST_EMBED_CONCURRENCY", 4, 1)?,
+            terms: number("INGEST_TERMS", 128, 0)?,
         })
     }
 

@@ -2,10 +2,11 @@
 
 use aws_lambda_events::sqs::SqsMessage;
 use shared::clients::{BlobKey, Fetched};
-use shared::documents::{Arrived, Document, ErrorCode, Failure, Finished, StageName, Status};
+use shared::documents::{Arrived, Document, ErrorCode, Failure, Finished, Indexed, StageName, Status};
 use shared::door::Scope;
 use shared::embed::EmbedError;
 use shared::error::Error;
+use shared::language::Language;
 use shared::tasks::{Awaited, Task};
 use tempfile::NamedTempFile;
 use time::OffsetDateTime;
@@ -14,9 +15,11 @@ use crate::State;
 use crate::chunk::{self, Passage};
 use crate::embedding::{self, NotStored};
 use crate::extractor::NotExtracted;
+use crate::language;
 use crate::notification::{announced, attempt};
 use crate::reembedding;
 use crate::surrender;
+use crate::terms;
 use crate::text::Text;
 
 /// Why the work on a document stopped.
@@ -135,28 +138,29 @@ async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), St
     let document = begin(state, key, &document, StageName::Extracting).await?;
     let (document, text) = text(state, key, document).await?;
     state.texts.put(key, text.plain()).await?;
-    let passages = passages(state, &document, text).await?;
+    let (passages, language) = passages(state, &document, text).await?;
 
     let document = begin(state, key, &document, StageName::Embedding).await?;
     let count = u32::try_from(passages.len()).unwrap_or(u32::MAX);
     let tokens = embedding::store(state, key, &document, passages).await?;
+    let edition = state.models.current.edition;
+    let indexed = Indexed { chunk_count: count, embedded_tokens: tokens, edition, language };
 
     let written_to = document.collection.clone();
     let document = begin(state, key, &document, StageName::Indexing).await?;
     // What another release of the worker, which cut otherwise, may have left.
     state.chunks.delete_from(&key.tenant, key.document, key.version, count).await?;
-    finish(state, key, Document { collection: written_to, ..document }, count, tokens).await?;
+    finish(state, key, Document { collection: written_to, ..document }, &indexed).await?;
     tell(state, key, &[Scope::Search]).await;
     tracing::info!(tenant = %key.tenant, document = %key.document, chunks = count, "ready");
     Ok(())
 }
 
 /// Makes the version visible. A document that was moved meanwhile takes its passages along first.
-async fn finish(state: &State, key: &BlobKey, mut document: Document, count: u32, tokens: usize) -> Result<(), Stop> {
+async fn finish(state: &State, key: &BlobKey, mut document: Document, indexed: &Indexed) -> Result<(), Stop> {
     loop {
         let now = OffsetDateTime::now_utc();
-        let edition = state.models.current.edition;
-        match state.documents.ready(&key.tenant, &document, count, tokens, edition, now).await? {
+        match state.documents.ready(&key.tenant, &document, indexed, now).await? {
             Finished::Ready => return Ok(()),
             Finished::Obsolete => return Err(Stop::Obsolete),
             Finished::Moved(moved) => {
@@ -235,8 +239,14 @@ async fn known(state: &State, key: &BlobKey, document: Document, fetched: Fetche
 }
 
 /// Splits on a thread of its own: it is pure computation.
-async fn passages(state: &State, document: &Document, text: Text) -> Result<Vec<Passage>, Stop> {
+async fn passages(state: &State, document: &Document, text: Text) -> Result<(Vec<Passage>, Option<Language>), Stop> {
     let (filename, embedder) = (document.filename.clone(), state.models.narrowest().embedder.clone());
-    let task = tokio::task::spawn_blocking(move || chunk::split(&text, &filename, embedder.as_ref()));
+    let most = state.config.terms;
+    let task = tokio::task::spawn_blocking(move || {
+        let language = language::of(text.plain());
+        let mut passages = chunk::split(&text, &filename, embedder.as_ref())?;
+        terms::add(&mut passages, most);
+        Ok((passages, language))
+    });
     task.await.map_err(Error::internal)?.map_err(Stop::Failed)
 }

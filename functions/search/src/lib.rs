@@ -1,15 +1,20 @@
 //! Search over the passages of the caller's collections.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State as Extract;
+use axum::response::AppendHeaders;
 use axum::routing::post;
+use http::HeaderName;
+use http::header::CACHE_CONTROL;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::door::{Door, Scope};
 use shared::error::{Error, FieldError};
 use shared::http::Json;
-use shared::retrieval::{Mode, Passage, Retriever, SearchQuery};
+use shared::retrieval::{Filter, Filtered, FoundPassage, Mode, Retriever, SearchQuery};
 use shared::tenancy::{CollectionId, DocumentId, Principal};
 use utoipa::ToSchema;
 
@@ -67,6 +72,21 @@ struct Request {
     limit: usize,
     #[serde(default)]
     mode: Mode,
+    /// Only in documents whose metadata passes.
+    #[schema(value_type = Option<Filter>)]
+    filters: Option<Value>,
+    /// The most passages of one document: 3, or as many as `limit` if `document_ids` are given.
+    #[schema(minimum = 1, maximum = 100)]
+    max_per_document: Option<usize>,
+    /// Only passages with this score or a higher one.
+    #[schema(minimum = 0, maximum = 1)]
+    min_score: Option<f32>,
+    /// Whether passages of the answer that follow each other in a document become one.
+    #[serde(default)]
+    merge_adjacent: bool,
+    /// Whether each passage says how it was found.
+    #[serde(default)]
+    explain: bool,
 }
 
 fn default_limit() -> usize {
@@ -78,50 +98,88 @@ fn default_limit() -> usize {
 #[schema(as = Found)]
 struct Answer {
     /// Best first.
-    data: Vec<Passage>,
+    data: Vec<FoundPassage>,
+    /// What the filters let through; none if there were none.
+    #[schema(required)]
+    filtered: Option<Filtered>,
     #[schema(value_type = u64)]
     took_ms: u128,
+    /// What each stage of the search took, if it is explained, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    stages_ms: Option<BTreeMap<&'static str, f64>>,
 }
+
+type Response = (AppendHeaders<Option<(HeaderName, &'static str)>>, Json<Answer>);
 
 #[utoipa::path(
     post, path = "/search", tag = "search", operation_id = "search",
     summary = "Find passages",
     request_body = Request,
-    responses((status = 200, description = "The best passages.", body = Answer, headers(("Cache-Status" = String)))),
+    responses((
+        status = 200,
+        description = "The best passages.",
+        body = Answer,
+        headers(("Cache-Status" = String)),
+    )),
     extensions(("x-lowest-role" = json!("viewer"))),
 )]
 async fn search(
     Extract(state): Extract<State>,
     principal: Principal,
     Json(request): Json<Request>,
-) -> Result<Json<Answer>, Error> {
+) -> Result<Response, Error> {
     let started = Instant::now();
     let query = checked(request)?;
-    let data = state.retriever.search(&principal, &query).await?;
-    Ok(Json(Answer { data, took_ms: started.elapsed().as_millis() }))
+    let found = state.retriever.find(&principal, &query).await?;
+    // Where a reranker failed, the next one who asks may have the better order.
+    let headers = AppendHeaders(found.rerank_failed.then_some((CACHE_CONTROL, "no-store")));
+    let milliseconds = |(name, took): (&'static str, Duration)| (name, took.as_secs_f64() * 1_000.0);
+    let answer = Answer {
+        data: found.passages,
+        filtered: found.filtered,
+        took_ms: started.elapsed().as_millis(),
+        stages_ms: query.explain.then(|| found.stages.into_iter().map(milliseconds).collect()),
+    };
+    Ok((headers, Json(answer)))
 }
 
 fn checked(request: Request) -> Result<SearchQuery, Error> {
     let mut errors = Vec::new();
+    let mut check = |holds: bool, pointer: &str, detail: String| {
+        if !holds {
+            errors.push(FieldError::new(pointer, detail));
+        }
+    };
     let length = request.query.chars().count();
-    if request.query.trim().is_empty() || length > MAX_QUERY {
-        errors.push(FieldError::new("/query", format!("must have 1 to {MAX_QUERY} characters")));
+    let is_query = !request.query.trim().is_empty() && length <= MAX_QUERY;
+    check(is_query, "/query", format!("must have 1 to {MAX_QUERY} characters"));
+    let is_number = |number: usize| (1..=MAX_LIMIT).contains(&number);
+    let number = || format!("must be a whole number from 1 to {MAX_LIMIT}");
+    check(is_number(request.limit), "/limit", number());
+    check(request.max_per_document.is_none_or(is_number), "/max_per_document", number());
+    let named = request.document_ids.len();
+    check(named <= MAX_DOCUMENTS, "/document_ids", format!("must name at most {MAX_DOCUMENTS} documents"));
+    let is_score = request.min_score.is_none_or(|score| (0.0..=1.0).contains(&score));
+    check(is_score, "/min_score", "must be a number from 0 to 1".to_owned());
+    let filter = request.filters.map(|filters| Filter::parse(&filters, "/filters")).transpose();
+    let filter = filter.unwrap_or_else(|wrong| {
+        errors.extend(wrong);
+        None
+    });
+    if !errors.is_empty() {
+        return Err(Error::Invalid(errors));
     }
-    if !(1..=MAX_LIMIT).contains(&request.limit) {
-        errors.push(FieldError::new("/limit", format!("must be a whole number from 1 to {MAX_LIMIT}")));
-    }
-    if request.document_ids.len() > MAX_DOCUMENTS {
-        errors.push(FieldError::new("/document_ids", format!("must name at most {MAX_DOCUMENTS} documents")));
-    }
-    if errors.is_empty() {
-        Ok(SearchQuery {
-            collections: request.collections,
-            document_ids: request.document_ids,
-            limit: request.limit,
-            mode: request.mode,
-            ..SearchQuery::new(request.query)
-        })
-    } else {
-        Err(Error::Invalid(errors))
-    }
+    Ok(SearchQuery {
+        collections: request.collections,
+        document_ids: request.document_ids,
+        filter,
+        limit: request.limit,
+        mode: request.mode,
+        max_per_document: request.max_per_document,
+        min_score: request.min_score,
+        merge_adjacent: request.merge_adjacent,
+        explain: request.explain,
+        ..SearchQuery::new(request.query)
+    })
 }

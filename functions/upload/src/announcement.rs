@@ -54,7 +54,7 @@ impl Announcement {
             return Err(Error::field("/sha256", "must have 64 hexadecimal digits in lower case"));
         }
         if let Some(entries) = &self.metadata {
-            metadata::check(entries).map_err(|detail| Error::field("/metadata", detail))?;
+            metadata::check(entries, "/metadata").map_err(Error::Invalid)?;
         }
         Ok(())
     }

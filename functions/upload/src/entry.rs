@@ -77,6 +77,7 @@ async fn create(
         stages: Vec::new(),
         error: None,
         chunk_count: 0,
+        language: None,
         metadata: incoming.metadata.unwrap_or_default(),
         created_at: now,
         updated_at: now,

@@ -61,7 +61,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
                 "metadata" => {
                     let given = serde_json::from_str(&text(field).await?)
                         .map_err(|error| Error::field("metadata", format!("must be a JSON object: {error}")))?;
-                    metadata::check(&given).map_err(|detail| Error::field("metadata", detail))?;
+                    metadata::check(&given, "metadata").map_err(Error::Invalid)?;
                     entries = Some(given);
                 }
                 "document_id" => {

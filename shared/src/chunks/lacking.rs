@@ -1,18 +1,14 @@
 //! Passages that have no vector of a model yet, and how they get it.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::{Chunks, Fingerprint, SIDE_BY_SIDE, SOURCE, Vector};
+use super::{Chunks, Fingerprint, Item, SIDE_BY_SIDE, SOURCE, Vector};
 use crate::embed::Model;
 use crate::error::Error;
 use crate::tables::{self, text};
 use crate::tenancy::{DocumentId, TenantId};
-
-type Item = HashMap<String, AttributeValue>;
 
 /// A passage that lacks a vector.
 #[derive(Debug)]
@@ -40,7 +36,7 @@ impl Chunks {
         rest: Option<Rest>,
     ) -> Result<(Vec<Lacking>, Option<Rest>), Error> {
         let answer = self
-            .query(&tables::document_partition(tenant, document), "pk = :pk")
+            .passages(&tables::document_partition(tenant, document))
             .projection_expression("pk, sk, #text, #source, heading, #fingerprint")
             .expression_attribute_names("#text", "text")
             .expression_attribute_names("#source", SOURCE)

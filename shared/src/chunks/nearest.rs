@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 
-use super::{Chunk, Chunks, SCOPE};
+use super::{Chunk, Chunks, Item, SCOPE};
 use crate::editions::Edition;
 use crate::error::Error;
 use crate::tables::{self, text};
@@ -41,7 +41,7 @@ impl Chunks {
             .index_name(edition.index())
             .set_search_vector(Some(tables::vector(vector)))
             .top_k(i32::try_from(MAX_NEAREST).unwrap_or(i32::MAX))
-            .projection_expression(format!("document_id, {}, #text", projection_but_text()))
+            .projection_expression(projection())
             .expression_attribute_names("#text", "text")
             .expression_attribute_names("#scope", SCOPE)
             .expression_attribute_values(":scope", text(tables::vector_scope(tenant, collection)));
@@ -62,19 +62,26 @@ impl Chunks {
         let mut hits = Vec::new();
         for result in answer.search_results.unwrap_or_default() {
             let item = result.item.ok_or_else(|| Error::internal("a search result without its item"))?;
-            let document_id = item
-                .get("document_id")
-                .and_then(|id| id.as_s().ok()?.parse().ok())
-                .ok_or_else(|| Error::internal("a search result without its document"))?;
             #[expect(clippy::cast_possible_truncation, reason = "the index computes with f32 anyway")]
             let similarity = 1.0 - result.score as f32;
-            hits.push(Hit { document_id, chunk: serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?, similarity });
+            hits.push(Hit::from_item(item, similarity)?);
         }
         Ok(Some(hits))
     }
 }
 
-/// The projected attributes but `text`, which is a reserved word.
-fn projection_but_text() -> String {
-    tables::PROJECTED.iter().filter(|name| **name != "text").copied().collect::<Vec<_>>().join(", ")
+impl Hit {
+    pub(super) fn from_item(item: Item, similarity: f32) -> Result<Self, Error> {
+        let document_id = item
+            .get("document_id")
+            .and_then(|id| id.as_s().ok()?.parse().ok())
+            .ok_or_else(|| Error::internal("a passage without its document"))?;
+        Ok(Self { document_id, chunk: serde_dynamo::aws_sdk_dynamodb_1::from_item(item)?, similarity })
+    }
+}
+
+/// What a [`Hit`] is made of; `#text` stands for `text`, which is a reserved word.
+pub(super) fn projection() -> String {
+    let others: Vec<_> = tables::PROJECTED.iter().filter(|name| **name != "text").copied().collect();
+    format!("document_id, #text, {}", others.join(", "))
 }

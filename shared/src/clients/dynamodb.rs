@@ -9,6 +9,8 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, TransactWriteItem, WriteRequest};
 
+use futures::future::try_join_all;
+
 use crate::config::DynamoDbConfig;
 use crate::error::Error;
 use crate::tables::{Key, text};
@@ -17,6 +19,8 @@ use crate::tables::{Key, text};
 const TRANSACTION_ROUNDS: u32 = 5;
 /// `BatchWriteItem` takes this many writes.
 const BATCH_WRITE: usize = 25;
+/// Batches that are written side by side.
+const BATCHES_SIDE_BY_SIDE: usize = 4;
 /// Rounds of `BatchGetItem` or `BatchWriteItem` for what a busy table left out.
 const BATCH_ROUNDS: usize = 4;
 
@@ -144,21 +148,22 @@ impl DynamoDb {
 
     /// Puts or deletes items of a table, in no order and not at once.
     pub async fn write_all(&self, table: &str, writes: Vec<WriteRequest>) -> Result<(), Error> {
-        for batch in writes.chunks(BATCH_WRITE) {
-            let mut left = batch.to_vec();
-            for round in 0..BATCH_ROUNDS {
-                let answer = self.client.batch_write_item().request_items(table, left).send().await?;
-                left = answer.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
-                if left.is_empty() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(50 << round)).await;
-            }
-            if !left.is_empty() {
-                return Err(Error::unavailable("BatchWriteItem left items unprocessed"));
-            }
+        for batches in writes.chunks(BATCH_WRITE * BATCHES_SIDE_BY_SIDE) {
+            try_join_all(batches.chunks(BATCH_WRITE).map(|batch| self.write_batch(table, batch.to_vec()))).await?;
         }
         Ok(())
+    }
+
+    async fn write_batch(&self, table: &str, mut writes: Vec<WriteRequest>) -> Result<(), Error> {
+        for round in 0..BATCH_ROUNDS {
+            let answer = self.client.batch_write_item().request_items(table, writes).send().await?;
+            writes = answer.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+            if writes.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50 << round)).await;
+        }
+        Err(Error::unavailable("BatchWriteItem left items unprocessed"))
     }
 
     /// Writes all or nothing. The inner error is the place of the first write whose condition does not hold.

@@ -32,11 +32,12 @@ pub use self::upload_urls::{Announced, SignedUpload, UploadRequest, UploadUrls};
 use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
     AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, LlmConfig,
-    QueueConfig, Reach, RedisConfig, SearchConfig, SigningConfig, Variables,
+    QueueConfig, Reach, RedisConfig, RerankConfig, SearchConfig, SigningConfig, Variables,
 };
 use crate::door::{Door, Epochs, Idempotency};
 use crate::embed::{self, Models};
 use crate::keys::KeyRing;
+use crate::rerank::Reranker;
 use crate::retrieval::Retriever;
 use crate::signing::Signer;
 
@@ -156,7 +157,9 @@ impl Builder {
 
     /// The retriever over these clients.
     pub fn retriever(&self, dynamodb: &DynamoDb, redis: &Redis, models: Models) -> Result<Retriever, ClientError> {
-        Ok(Retriever::new(dynamodb, redis, models, SearchConfig::from_variables(&self.variables)?))
+        let reranker = RerankConfig::from_variables(&self.variables)?;
+        let reranker = reranker.map(|config| Reranker::from_config(&config, &self.aws)).transpose()?;
+        Ok(Retriever::new(dynamodb, redis, models, reranker, SearchConfig::from_variables(&self.variables)?))
     }
 }
 

@@ -3,6 +3,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::MetadataShape;
+use crate::language::Language;
 use crate::tenancy::{CollectionId, DocumentId, UserId};
 
 /// What a client keeps beside a document.
@@ -38,6 +39,9 @@ pub struct Document {
     pub error: Option<Failure>,
     /// The passages of the served version.
     pub chunk_count: u32,
+    /// The language that most of the served version is in, by its code after BCP 47; none if it cannot be told.
+    #[schema(value_type = Option<String>, required)]
+    pub language: Option<Language>,
     /// What the client keeps beside it.
     #[schema(value_type = MetadataShape)]
     pub metadata: Metadata,

@@ -10,6 +10,7 @@ use super::model::{Document, Failure, Stage, StageName, Status};
 use super::repository::Documents;
 use crate::editions::Edition;
 use crate::error::Error;
+use crate::language::Language;
 use crate::tables::{self, Key, text};
 use crate::tenancy::{DocumentId, TenantId};
 
@@ -22,6 +23,19 @@ pub enum Arrived {
     Elsewhere(DocumentId),
     /// The version is no longer to be worked on.
     Obsolete,
+}
+
+/// What became searchable of a version.
+#[derive(Debug, Clone)]
+pub struct Indexed {
+    /// Its passages.
+    pub chunk_count: u32,
+    /// What it cost, in tokens.
+    pub embedded_tokens: usize,
+    /// The edition it is found in.
+    pub edition: Edition,
+    /// The language of most of its text, if it could be told.
+    pub language: Option<Language>,
 }
 
 /// What became of a version whose passages are all written.
@@ -96,28 +110,27 @@ impl Documents {
     }
 
     /// All passages are written, in the collection that `document` is in: the version becomes visible by this one write, which
-    /// also says what it cost in tokens and in which edition it is found, and lets go of the bytes that were served before.
+    /// also says what was indexed, and lets go of the bytes that were served before.
     pub async fn ready(
         &self,
         tenant: &TenantId,
         document: &Document,
-        chunk_count: u32,
-        embedded_tokens: usize,
-        edition: Edition,
+        indexed: &Indexed,
         now: OffsetDateTime,
     ) -> Result<Finished, Error> {
         let Some(item) = self.dynamodb.get(Key::document(tenant, document.id)).await? else {
             return Ok(Finished::Obsolete);
         };
         let holder = Holder::from_item(item)?;
-        let is_first = edition == Edition::FIRST;
+        let Indexed { chunk_count, embedded_tokens, edition, language } = indexed;
+        let is_first = *edition == Edition::FIRST;
         let found_in = if is_first { " REMOVE edition" } else { ", edition = :edition" };
         let update = Update::builder()
             .table_name(&self.dynamodb.table)
             .set_key(Some(Key::document(tenant, document.id).attributes()))
             .update_expression(
                 "SET updated_at = :now, #status = :ready, stages = :stages, served_version = :version, \
-                 served_sha256 = sha256, chunk_count = :chunk_count, #error = :null"
+                 served_sha256 = sha256, chunk_count = :chunk_count, #language = :language, #error = :null"
                     .to_owned()
                     + found_in
                     + " ADD embedded_tokens :tokens",
@@ -126,6 +139,11 @@ impl Documents {
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#error", "error")
             .expression_attribute_names("#collection", "collection")
+            .expression_attribute_names("#language", "language")
+            .expression_attribute_values(
+                ":language",
+                language.as_ref().map_or(AttributeValue::Null(true), |language| text(language.code())),
+            )
             .expression_attribute_values(":now", tables::time(now)?)
             .expression_attribute_values(":ready", text(Status::Ready.as_str()))
             .expression_attribute_values(":null", AttributeValue::Null(true))
@@ -134,7 +152,7 @@ impl Documents {
             .expression_attribute_values(":tokens", AttributeValue::N(embedded_tokens.to_string()))
             .expression_attribute_values(":chunk_count", AttributeValue::N(chunk_count.to_string()))
             .expression_attribute_values(":stages", stages_value(&ended(&document.stages, now))?);
-        let update = if is_first { update } else { update.expression_attribute_values(":edition", edition.into()) };
+        let update = if is_first { update } else { update.expression_attribute_values(":edition", (*edition).into()) };
         let mut writes = vec![TransactWriteItem::builder().update(update.build().map_err(Error::internal)?).build()];
         if let Some(old) = holder.served_sha256.as_deref().filter(|old| holder.sha256.as_deref() != Some(old)) {
             writes.push(marks::delete(&self.dynamodb, tenant, &document.collection, old, document.id)?);

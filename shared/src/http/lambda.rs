@@ -8,7 +8,9 @@ use time::OffsetDateTime;
 
 use super::boundary::{RequestId, boundary};
 use super::client_ip::ClientIp;
+use super::cors::cors;
 use super::vouched::Vouched;
+use crate::config::{AllowedOrigins, ConfigError, Variables};
 
 /// When the function that answers a request is ended, whatever it does: an extension of the request, if it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,13 +18,18 @@ pub struct Deadline(pub OffsetDateTime);
 
 /// Serves a router as a Lambda function until the environment ends.
 pub async fn run(router: Router) -> Result<(), lambda_http::Error> {
-    lambda_http::run(on_lambda(router)).await
+    lambda_http::run(cors(on_lambda(router), allowed_origins()?)).await
 }
 
 /// Like [`run`], with answers streamed as they are made. Every route of the function streams then, so each needs an
-/// integration that reads the streaming format.
+/// integration that reads the streaming format. Where Lambda says that an environment takes several requests at a time, as
+/// on its Managed Instances (`AWS_LAMBDA_MAX_CONCURRENCY`), it does.
 pub async fn run_streaming(router: Router) -> Result<(), lambda_http::Error> {
-    lambda_http::run_with_streaming_response(on_lambda(router)).await
+    lambda_http::run_with_streaming_response_concurrent(cors(on_lambda(router), allowed_origins()?)).await
+}
+
+fn allowed_origins() -> Result<AllowedOrigins, ConfigError> {
+    AllowedOrigins::from_variables(&Variables::from_process())
 }
 
 /// A router that takes the requests of events.

@@ -3,6 +3,7 @@
 
 mod boundary;
 mod client_ip;
+mod cors;
 mod extract;
 mod lambda;
 mod problem;
@@ -11,6 +12,7 @@ mod vouched;
 pub(crate) use boundary::{PROBLEM_JSON, document};
 pub use boundary::{RequestId, boundary};
 pub use client_ip::ClientIp;
+pub use cors::cors;
 pub use extract::{Json, LongJson, MAX_JSON, MAX_LONG_JSON, PathId, Query, object};
 pub use lambda::{Deadline, on_lambda, run, run_streaming};
 pub use problem::{Problem, ProblemFormat, problem_for};

@@ -76,6 +76,7 @@ impl IntoResponse for Problem {
 }
 
 /// What the caller is told of an error. The text of a 5xx says nothing of the inside.
+#[expect(clippy::too_many_lines, reason = "an arm for each kind of error")]
 pub fn problem_for(error: &Error) -> Problem {
     match error {
         Error::Invalid(errors) => {
@@ -141,32 +142,7 @@ pub fn problem_for(error: &Error) -> Problem {
             let detail = format!("As many answers are being made as may be at a time: the limit {policy} is {limit}.");
             limited(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", &[*policy], detail)
         }
-        Error::Model { fault, .. } => {
-            let (status, code, detail) = match fault {
-                ModelFault::Unavailable => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "model_unavailable",
-                    "The language model is not available right now.",
-                ),
-                ModelFault::Overloaded => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "model_overloaded",
-                    "The language model is asked too much right now.",
-                ),
-                ModelFault::TimedOut => {
-                    (StatusCode::GATEWAY_TIMEOUT, "model_timed_out", "The language model did not answer in time.")
-                }
-                ModelFault::Broken => (
-                    StatusCode::BAD_GATEWAY,
-                    "model_broken",
-                    "The language model broke off, or said what makes no sense.",
-                ),
-                ModelFault::Refused => {
-                    (StatusCode::BAD_GATEWAY, "model_refused", "The language model refused the request.")
-                }
-            };
-            Problem::new(status, code, detail)
-        }
+        Error::Model { fault, .. } => of_model(*fault),
         Error::Unavailable { .. } => {
             let mut problem = Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -178,6 +154,26 @@ pub fn problem_for(error: &Error) -> Problem {
         }
         Error::Internal(_) => internal(),
     }
+}
+
+/// The problem of a language model that did not answer.
+fn of_model(fault: ModelFault) -> Problem {
+    let (status, code, detail) = match fault {
+        ModelFault::Unavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "model_unavailable", "The language model is not available right now.")
+        }
+        ModelFault::Overloaded => {
+            (StatusCode::SERVICE_UNAVAILABLE, "model_overloaded", "The language model is asked too much right now.")
+        }
+        ModelFault::TimedOut => {
+            (StatusCode::GATEWAY_TIMEOUT, "model_timed_out", "The language model did not answer in time.")
+        }
+        ModelFault::Broken => {
+            (StatusCode::BAD_GATEWAY, "model_broken", "The language model broke off, or said what makes no sense.")
+        }
+        ModelFault::Refused => (StatusCode::BAD_GATEWAY, "model_refused", "The language model refused the request."),
+    };
+    Problem::new(status, code, detail)
 }
 
 /// The problem of limits that are reached.

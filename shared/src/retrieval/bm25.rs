@@ -1,67 +1,203 @@
-use std::collections::HashMap;
+//! BM25 over the candidates of a search, with weighted fields (BM25F: Robertson, Zaragoza and Taylor, "Simple BM25 Extension
+//! to Multiple Weighted Fields", 2004), and the phrases that must stand in them.
 
-use super::words::{content_words, words};
+use std::collections::{HashMap, HashSet};
+
+use super::candidate::Candidate;
+use super::phrases::quoted;
+use super::words::{Analyzer, each_word};
+use crate::language::Language;
+use crate::terms::{lower, plain};
 
 /// How soon repeating a word stops to count (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
-const K1: f32 = 0.9;
+const K1: f32 = 1.2;
 /// How much a long passage is held against it.
-const B: f32 = 0.4;
+const B: f32 = 0.7;
+/// How often a word counts that stands in the headings, and one in the name of the file.
+const HEADING: f32 = 2.0;
+const FILENAME: f32 = 1.0;
 
-/// The BM25 score of each passage for the query. The document frequencies are those of the passages themselves: among the
-/// candidates of a vector search, what all of them share says nothing, and what one alone holds says much.
-pub(super) fn scores(query: &str, passages: impl Iterator<Item = String>) -> Vec<f32> {
-    let mut terms: HashMap<String, usize> = HashMap::new();
-    let mut asked = content_words(query);
-    if asked.is_empty() {
-        // "To be or not to be".
-        asked = words(query);
-    }
-    for word in asked {
-        let next = terms.len();
-        terms.entry(word).or_insert(next);
-    }
-    let counted: Vec<Counted> = passages.map(|passage| Counted::new(&passage, &terms)).collect();
-    let number = counted.len() as f32;
-    let mean_length = counted.iter().map(|passage| passage.length).sum::<f32>() / number.max(1.0);
-    let weights: Vec<f32> = (0..terms.len())
-        .map(|term| {
-            let holding = counted.iter().filter(|passage| passage.counts[term] > 0.0).count() as f32;
-            (1.0 + (number - holding + 0.5) / (holding + 0.5)).ln()
-        })
-        .collect();
-    counted
-        .iter()
-        .map(|passage| {
-            let damping = K1 * (1.0 - B + B * passage.length / mean_length.max(1.0));
-            let term = |(count, weight): (&f32, &f32)| weight * count * (K1 + 1.0) / (count + damping);
-            passage.counts.iter().zip(&weights).map(term).sum()
-        })
-        .collect()
+/// What the words of the candidates say about a query.
+pub(super) struct Lexical {
+    /// The score of each candidate; 0 for what has none of the query's words.
+    pub(super) scores: Vec<f32>,
+    /// Whether all quoted phrases stand in it.
+    pub(super) has_phrases: Vec<bool>,
 }
 
-/// How often each term of the query stands in a passage, and how many words the passage has.
+/// Compares candidates with a query, each in the language of its document. How much a word tells follows from how many of
+/// those found by meaning have it: what was found by the word itself says nothing about that.
+pub(super) fn lexical(query: &str, candidates: &[Candidate]) -> Lexical {
+    let asked = Asked::new(query);
+    let mut in_languages: HashMap<&Language, InLanguage> = HashMap::new();
+    let default = Language::default();
+    let counted: Vec<Counted> = candidates
+        .iter()
+        .map(|candidate| {
+            let language = candidate.language.as_ref().unwrap_or(&default);
+            in_languages.entry(language).or_insert_with(|| asked.in_language(language)).count(candidate)
+        })
+        .collect();
+    let near = counted.iter().zip(candidates).filter(|(_, candidate)| candidate.is_near).map(|(counted, _)| counted);
+    let sample: Vec<&Counted> = near.collect();
+    let number = sample.len() as f32;
+    let mean_length = sample.iter().map(|counted| counted.length).sum::<f32>() / number.max(1.0);
+    let weights = (0..asked.words.len()).map(|word| {
+        let having = sample.iter().filter(|counted| counted.counts[word] > 0.0).count() as f32;
+        (1.0 + (number - having + 0.5) / (having + 0.5)).ln()
+    });
+    let weights: Vec<f32> = weights.collect();
+    let score = |counted: &Counted| {
+        let damping = K1 * (1.0 - B + B * counted.length / mean_length.max(1.0));
+        let word = |(count, weight): (&f32, &f32)| weight * count * (K1 + 1.0) / (count + damping);
+        counted.counts.iter().zip(&weights).map(word).sum()
+    };
+    Lexical {
+        scores: counted.iter().map(score).collect(),
+        has_phrases: counted.iter().map(|counted| counted.has_phrases).collect(),
+    }
+}
+
+/// The words of a query, in lower case.
+struct Asked {
+    /// Each once.
+    words: Vec<String>,
+    phrases: Vec<Vec<String>>,
+}
+
+impl Asked {
+    fn new(query: &str) -> Self {
+        let mut seen = HashSet::new();
+        let mut words = lower_words(query);
+        words.retain(|word| seen.insert(word.clone()));
+        let phrases = quoted(query).into_iter().map(lower_words).filter(|phrase| !phrase.is_empty());
+        Self { words, phrases: phrases.collect() }
+    }
+
+    /// The words as they stand in texts of a language. Stop words count only where there is nothing else.
+    fn in_language(&self, language: &Language) -> InLanguage {
+        let analyzer = Analyzer::new(language);
+        let is_content = |word: &&String| !analyzer.is_stop_word(word);
+        let has_content = self.words.iter().any(|word| is_content(&word));
+        let mut forms: HashMap<String, Form> = HashMap::new();
+        let mut number = |word: &String| {
+            let next = forms.len();
+            forms.entry(analyzer.form(word)).or_insert(Form { number: next, word: None }).number
+        };
+        let phrases = self.phrases.iter().map(|phrase| phrase.iter().map(&mut number).collect()).collect();
+        self.words.iter().for_each(|word| _ = number(word));
+        for (place, word) in self.words.iter().enumerate().filter(|(_, word)| is_content(word) || !has_content) {
+            if let Some(form) = forms.get_mut(&analyzer.form(word)) {
+                // Of two forms of a word, the first counts.
+                form.word.get_or_insert(place);
+            }
+        }
+        // Taking endings off leaves the first letter as it is, but in languages with prefixes.
+        let has_prefixes = matches!(language.code(), "ar" | "ta");
+        let initials = (!has_prefixes).then(|| forms.keys().filter_map(|form| form.chars().next()).collect());
+        InLanguage { analyzer, forms, phrases, initials, words: self.words.len(), known: HashMap::new() }
+    }
+}
+
+fn lower_words(text: &str) -> Vec<String> {
+    let (text, mut words) = (lower(text), Vec::new());
+    each_word(&text, |word| words.push(word.to_owned()));
+    words
+}
+
+/// A form that is looked for.
+#[derive(Clone, Copy)]
+struct Form {
+    /// Names it within its language.
+    number: usize,
+    /// Which word of the query it is; none if it stands in phrases only, or tells nothing.
+    word: Option<usize>,
+}
+
+/// A query as it is compared with texts of a language.
+struct InLanguage {
+    analyzer: Analyzer,
+    forms: HashMap<String, Form>,
+    phrases: Vec<Vec<usize>>,
+    /// The first letters of the forms. Most words of a text have another, and need not be looked at.
+    initials: Option<HashSet<char>>,
+    /// The words of the query.
+    words: usize,
+    /// Words of the candidates that were compared already: most stand in many of them.
+    known: HashMap<String, Option<Form>>,
+}
+
+impl InLanguage {
+    fn count(&mut self, candidate: &Candidate) -> Counted {
+        let mut counted = Counted { counts: vec![0.0; self.words], length: 0.0, has_phrases: self.phrases.is_empty() };
+        let mut missing: HashSet<usize> = (0..self.phrases.len()).collect();
+        let heading = candidate.chunk.heading.as_deref().unwrap_or_default();
+        for (field, weight) in [(heading, HEADING), (&candidate.filename, FILENAME), (&candidate.chunk.text, 1.0)] {
+            let (field, mut numbers) = (lower(field), Vec::new());
+            each_word(&field, |word| {
+                counted.length += weight;
+                let form = self.form(word);
+                if let Some(word) = form.and_then(|form| form.word) {
+                    counted.counts[word] += weight;
+                }
+                if !missing.is_empty() {
+                    numbers.push(form.map(|form| form.number));
+                }
+            });
+            missing.retain(|phrase| {
+                let phrase = &self.phrases[*phrase];
+                let stands =
+                    |words: &[Option<usize>]| words.iter().zip(phrase).all(|(one, other)| *one == Some(*other));
+                !numbers.windows(phrase.len()).any(stands)
+            });
+        }
+        counted.has_phrases = missing.is_empty();
+        counted
+    }
+
+    fn form(&mut self, word: &str) -> Option<Form> {
+        if let Some(form) = self.known.get(word) {
+            return *form;
+        }
+        let form = self.unknown(word);
+        self.known.insert(word.to_owned(), form);
+        form
+    }
+
+    fn unknown(&self, word: &str) -> Option<Form> {
+        let first = word.chars().next()?;
+        let could_be = self.initials.as_ref().is_none_or(|initials| {
+            initials.contains(&first) || !first.is_ascii() && plain(word).starts_with(|c| initials.contains(&c))
+        });
+        if could_be { self.forms.get(&self.analyzer.form(word)).copied() } else { None }
+    }
+}
+
+/// How often each word of the query stands in a candidate, and how many words that has, both by the weights of fields.
 struct Counted {
     counts: Vec<f32>,
     length: f32,
-}
-
-impl Counted {
-    fn new(passage: &str, terms: &HashMap<String, usize>) -> Self {
-        let words = words(passage);
-        let mut counts = vec![0.0; terms.len()];
-        for term in words.iter().filter_map(|word| terms.get(word)) {
-            counts[*term] += 1.0;
-        }
-        Self { counts, length: words.len() as f32 }
-    }
+    has_phrases: bool,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::scores;
+    use super::*;
+    use crate::chunks::{Chunk, Hit};
+    use crate::tenancy::DocumentId;
+
+    fn candidate(text: &str) -> Candidate {
+        let (text, span_end) = (text.to_owned(), 1);
+        let chunk = Chunk { version: 1, chunk_index: 0, text, page: None, heading: None, span_start: 0, span_end };
+        Candidate::from(Hit { document_id: DocumentId::new(), chunk, similarity: 0.5 })
+    }
+
+    fn in_language(code: &str, text: &str) -> Candidate {
+        Candidate { language: Some(Language::new(code)), ..candidate(text) }
+    }
 
     fn of(query: &str, passages: &[&str]) -> Vec<f32> {
-        scores(query, passages.iter().map(|passage| (*passage).to_owned()))
+        lexical(query, &passages.iter().map(|text| candidate(text)).collect::<Vec<_>>()).scores
     }
 
     #[test]
@@ -89,5 +225,53 @@ mod tests {
         assert!(of("duck", &[]).is_empty());
         assert_eq!(of("", &["duck"]), [0.0]);
         assert_eq!(of("duck", &[""]), [0.0]);
+    }
+
+    #[test]
+    fn each_passage_is_compared_in_its_language() {
+        let passages = [
+            in_language("de", "Die Häuser am See."),
+            in_language("en", "They die by the lake."),
+            in_language("ja", "鴨は水草を食べる。"),
+            in_language("ja", "鶴は飛ぶ。"),
+        ];
+        let scores = lexical("haus", &passages).scores;
+        assert!(scores[0] > 0.0 && scores[1] == 0.0, "{scores:?}");
+        // A word that tells nothing in one language tells something in another.
+        let scores = lexical("die see", &passages).scores;
+        assert!(scores[0] > 0.0 && scores[1] > 0.0, "{scores:?}");
+        let scores = lexical("水草を食べる鳥", &passages).scores;
+        assert!(scores[2] > 0.0 && scores[3] == 0.0, "{scores:?}");
+    }
+
+    #[test]
+    fn a_word_in_the_headings_or_in_the_name_of_the_file_counts_too() {
+        let plain = candidate("They swim.");
+        let mut headed = plain.clone();
+        headed.chunk.heading = Some("Birds › Ducks".to_owned());
+        let named = Candidate { filename: "duck_report-2024.pdf".to_owned(), ..plain.clone() };
+        let scores = lexical("ducks", &[plain, headed, named]).scores;
+        assert!(scores[0] == 0.0 && scores[1] > scores[2] && scores[2] > 0.0, "{scores:?}");
+    }
+
+    #[test]
+    fn what_was_found_by_a_word_does_not_make_it_common() {
+        let near = [candidate("error E4821"), candidate("the pump"), candidate("the pump stops")];
+        let mut with_others = near.to_vec();
+        with_others.extend((0..20).map(|_| Candidate { is_near: false, ..candidate("E4821") }));
+        assert_eq!(lexical("pump E4821", &near).scores, lexical("pump E4821", &with_others).scores[..3]);
+    }
+
+    #[test]
+    fn a_quoted_phrase_must_stand_there_in_one_piece() {
+        let stands = |query: &str, text: &str| lexical(query, &[candidate(text)]).has_phrases[0];
+        assert!(stands(r#""heat transfer""#, "The HEAT transfers fast."));
+        assert!(!stands(r#""heat transfer""#, "The transfer of heat."));
+        assert!(!stands(r#""heat transfer""#, "Heat is lost. In transfer."), "not where other words are between");
+        assert!(stands(r#"why "to be" "or not""#, "To be or not to be."));
+        assert!(!stands(r#"why "to be" "or never""#, "To be or not to be."));
+        assert!(stands(r#""ERR-4821""#, "Error ERR 4821."));
+        assert!(stands("「水草を」", "鴨は水草を食べる。"));
+        assert!(stands("no phrase", "at all") && stands(r#""""#, "") && !stands(r#""x""#, ""));
     }
 }

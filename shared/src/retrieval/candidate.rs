@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::chunks::{Chunk, Hit};
+use crate::chunks::{Chunk, ChunkKey, Hit};
+use crate::language::Language;
 use crate::tenancy::DocumentId;
 
 /// A passage on its way to an answer, with what each stage found out about it.
@@ -11,34 +12,64 @@ pub struct Candidate {
     pub document_id: DocumentId,
     /// The passage.
     pub chunk: Chunk,
-    /// Its cosine similarity to the query, from -1 to 1; none if only its words were found.
+    /// The name of its document.
+    pub filename: String,
+    /// The language of its document, where that is known.
+    pub language: Option<Language>,
+    /// Its cosine similarity to the query, from -1 to 1; none where it is not known.
     pub similarity: Option<f32>,
-    /// The uncommon words of the query that it was found by, as they are compared.
+    /// Whether it is among the nearest, and not found by its words alone.
+    pub is_near: bool,
+    /// The uncommon words of the query that stand in it, as they are compared.
     pub terms: Vec<String>,
+    /// How much those tell, from 0 to 1.
+    pub exact: f32,
     /// Its BM25 score; 0 until it is ranked, and for what has none of the query's words.
     pub lexical: f32,
-    /// The score it is ranked by, from 0 to 1.
+    /// The score of both together, from 0 to 1.
+    pub fused: f32,
+    /// How relevant the reranker finds it, from 0 to 1; none if it was not asked.
+    pub relevance: Option<f32>,
+    /// The score it is shown with, from 0 to 1.
     pub score: f32,
 }
 
 impl Candidate {
     /// A passage that was found, before anything is known of it.
     pub fn new(document_id: DocumentId, chunk: Chunk) -> Self {
-        Self { document_id, chunk, similarity: None, terms: Vec::new(), lexical: 0.0, score: 0.0 }
+        Self {
+            document_id,
+            chunk,
+            filename: String::new(),
+            language: None,
+            similarity: None,
+            is_near: false,
+            terms: Vec::new(),
+            exact: 0.0,
+            lexical: 0.0,
+            fused: 0.0,
+            relevance: None,
+            score: 0.0,
+        }
     }
 
-    /// The words by which it is found: its headings and its text.
+    /// What it says with its headings.
     pub(super) fn searchable(&self) -> String {
         match &self.chunk.heading {
             Some(heading) => format!("{heading}\n{}", self.chunk.text),
             None => self.chunk.text.clone(),
         }
     }
+
+    /// Which passage it is.
+    pub(super) fn key(&self) -> ChunkKey {
+        ChunkKey { document: self.document_id, version: self.chunk.version, index: self.chunk.chunk_index }
+    }
 }
 
 impl From<Hit> for Candidate {
     fn from(hit: Hit) -> Self {
-        Self { similarity: Some(hit.similarity), ..Self::new(hit.document_id, hit.chunk) }
+        Self { similarity: Some(hit.similarity), is_near: true, ..Self::new(hit.document_id, hit.chunk) }
     }
 }
 
@@ -48,8 +79,7 @@ pub(super) fn join(found: impl IntoIterator<Item = Candidate>) -> Vec<Candidate>
     let mut places = HashMap::new();
     let mut joined: Vec<Candidate> = Vec::new();
     for candidate in found {
-        let name = (candidate.document_id, candidate.chunk.version, candidate.chunk.chunk_index);
-        match places.entry(name) {
+        match places.entry(candidate.key()) {
             Entry::Vacant(place) => {
                 place.insert(joined.len());
                 joined.push(candidate);
@@ -57,9 +87,11 @@ pub(super) fn join(found: impl IntoIterator<Item = Candidate>) -> Vec<Candidate>
             Entry::Occupied(place) => {
                 let known = &mut joined[*place.get()];
                 known.similarity = known.similarity.or(candidate.similarity);
+                known.is_near |= candidate.is_near;
                 known.terms.extend(candidate.terms);
                 known.terms.sort_unstable();
                 known.terms.dedup();
+                known.exact = known.exact.max(candidate.exact);
             }
         }
     }

@@ -1,51 +1,89 @@
-/// The candidates by fused score, best first, each by its place in the input.
+use std::ops::Range;
+
+use super::candidate::Candidate;
+
+/// Gives the candidates their scores.
 ///
-/// Both scores are scaled to the range of the candidates, then added as `weight` of the lexical and the rest of the dense
-/// (a convex combination; Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", 2023).
-pub(super) fn rank(dense: &[f32], lexical: &[f32], weight: f32) -> Vec<(usize, f32)> {
-    let dense = scaled(dense);
-    let lexical = scaled(lexical);
-    let mut ranked: Vec<(usize, f32)> = dense
-        .into_iter()
-        .zip(lexical)
-        .map(|(dense, lexical)| weight.mul_add(lexical, (1.0 - weight) * dense))
-        .enumerate()
-        .collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    ranked
+/// Similarity and lexical score are scaled to their range among what was found by meaning, then added as `weight` of the
+/// lexical and the rest of the similarity (a convex combination; Bruch, Gai and Ingber, "An Analysis of Fusion Functions for
+/// Hybrid Retrieval", 2023). What was found by its terms alone has a place in these ranges and does not stretch them, so the
+/// others keep their order. Exact terms are added to that: a code that stands in one passage outweighs all else.
+pub(super) fn fuse(candidates: &mut [Candidate], lexical: &[f32], weight: f32) {
+    let near = || candidates.iter().zip(lexical).filter(|(candidate, _)| candidate.is_near);
+    let dense_range = range(near().filter_map(|(candidate, _)| candidate.similarity));
+    let lexical_range = range(near().map(|(_, lexical)| *lexical));
+    let most = candidates.iter().map(|candidate| candidate.exact).fold(0.0, f32::max);
+    for (candidate, lexical) in candidates.iter_mut().zip(lexical) {
+        // What is not known to be near is no nearer than what the vector search found last.
+        let dense = candidate.similarity.map_or(0.0, |similarity| scaled(similarity, &dense_range));
+        let fused = weight.mul_add(scaled(*lexical, &lexical_range), (1.0 - weight) * dense);
+        candidate.lexical = *lexical;
+        candidate.fused = (fused + candidate.exact) / (1.0 + most);
+        candidate.score = candidate.fused;
+    }
 }
 
-/// The scores with the lowest at 0 and the highest at 1; all 1 where there is no difference and something was found.
-fn scaled(scores: &[f32]) -> Vec<f32> {
-    let low = scores.iter().copied().fold(f32::INFINITY, f32::min);
-    let high = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let range = high - low;
-    let scale =
-        |score: &f32| if range > f32::EPSILON { (score - low) / range } else { f32::from(u8::from(high > 0.0)) };
-    scores.iter().map(scale).collect()
+fn range(scores: impl Iterator<Item = f32>) -> Range<f32> {
+    scores.fold(f32::INFINITY..f32::NEG_INFINITY, |range, score| range.start.min(score)..range.end.max(score))
+}
+
+/// The score with the lowest of the range at 0 and the highest at 1; 1 where there is no difference and something was found.
+fn scaled(score: f32, range: &Range<f32>) -> f32 {
+    let width = range.end - range.start;
+    if width > f32::EPSILON {
+        ((score - range.start) / width).clamp(0.0, 1.0)
+    } else {
+        f32::from(u8::from(score > 0.0))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::rank;
+    use super::*;
+    use crate::chunks::Chunk;
+    use crate::tenancy::DocumentId;
 
-    fn order(dense: &[f32], lexical: &[f32], weight: f32) -> Vec<usize> {
-        rank(dense, lexical, weight).into_iter().map(|(place, _)| place).collect()
+    fn candidate(similarity: f32) -> Candidate {
+        let (text, span_end) = (String::new(), 0);
+        let chunk = Chunk { version: 1, chunk_index: 0, text, page: None, heading: None, span_start: 0, span_end };
+        let new = Candidate::new(DocumentId::new(), chunk);
+        Candidate { similarity: Some(similarity), is_near: true, ..new }
+    }
+
+    fn scores(candidates: &[Candidate], lexical: &[f32], weight: f32) -> Vec<f32> {
+        let mut candidates = candidates.to_vec();
+        fuse(&mut candidates, lexical, weight);
+        candidates.iter().map(|candidate| candidate.score).collect()
     }
 
     #[test]
     fn the_weight_moves_the_order_from_meaning_to_words() {
-        let (dense, lexical) = ([0.9, 0.5, 0.1], [0.0, 1.0, 9.0]);
-        assert_eq!(order(&dense, &lexical, 0.0), [0, 1, 2]);
-        assert_eq!(order(&dense, &lexical, 1.0), [2, 1, 0]);
+        let (candidates, lexical) = ([0.9, 0.5, 0.1].map(candidate), [0.0, 1.0, 9.0]);
+        assert!(scores(&candidates, &lexical, 0.0).is_sorted_by(|a, b| a > b));
+        assert!(scores(&candidates, &lexical, 1.0).is_sorted_by(|a, b| a < b));
     }
 
     #[test]
     fn scores_lie_between_0_and_1() {
-        for (_, score) in rank(&[0.31, 0.30, 0.29], &[3.0, 8.0, 0.0], 0.3) {
+        let mut candidates = [0.31, 0.30, 0.29].map(candidate).to_vec();
+        candidates.push(Candidate { exact: 0.7, is_near: false, ..candidate(-0.5) });
+        for score in scores(&candidates, &[3.0, 8.0, 0.0, 99.0], 0.3) {
             assert!((0.0..=1.0).contains(&score), "{score}");
         }
-        assert_eq!(rank(&[0.7], &[0.0], 0.3), [(0, 0.7)]);
-        assert!(rank(&[], &[], 0.3).is_empty());
+        assert_eq!(scores(&[candidate(0.7)], &[0.0], 0.3), [0.7]);
+        assert!(scores(&[], &[], 0.3).is_empty());
+    }
+
+    #[test]
+    fn a_code_that_stands_in_one_passage_outweighs_all_else() {
+        let mut candidates = [0.9, 0.8, 0.7].map(candidate).to_vec();
+        let before = scores(&candidates, &[9.0, 5.0, 0.0], 0.4);
+        candidates.push(Candidate { exact: 1.0, is_near: false, similarity: None, ..candidate(0.0) });
+        let after = scores(&candidates, &[9.0, 5.0, 0.0, 1.0], 0.4);
+        assert!(after[3] > after[0], "{after:?}");
+        // The others stay as they were among themselves.
+        for (before, after) in before.iter().zip(&after) {
+            assert!((before - 2.0 * after).abs() < 1e-6);
+        }
     }
 }

@@ -6,16 +6,18 @@ use futures::future::try_join_all;
 
 use super::Retriever;
 use super::candidate::Candidate;
+use super::narrowed::{Narrowed, Way};
 use super::places::Place;
 use super::query::SearchQuery;
+use crate::chunks::MAX_NEAREST;
 use crate::embed::{Model, QueryEmbeddings};
 use crate::error::Error;
 use crate::tenancy::Principal;
 
 /// The vector of a query, by the model that searches.
 pub(super) struct QueryVector<'a> {
-    model: &'a Model,
-    numbers: Vec<f32>,
+    pub(super) model: &'a Model,
+    pub(super) numbers: Vec<f32>,
 }
 
 impl Retriever {
@@ -43,8 +45,34 @@ impl Retriever {
         Ok(QueryVector { model, numbers: queries.embed(&principal.tenant, &query.query).await? })
     }
 
-    /// The nearest passages of all places; `None` if the index of the model does not answer.
-    pub(super) async fn nearest(
+    /// The nearest passages of what is searched; `None` if the index of the model does not answer.
+    pub(super) async fn candidates(
+        &self,
+        principal: &Principal,
+        places: &[Place],
+        narrowed: Option<&Narrowed>,
+        vector: &QueryVector<'_>,
+    ) -> Result<Option<Vec<Candidate>>, Error> {
+        match narrowed.map(|narrowed| (narrowed, narrowed.way)) {
+            Some((narrowed, Way::OneByOne)) => self.one_by_one(principal, narrowed, vector).await.map(Some),
+            Some((narrowed, Way::ByDocument)) => self.nearest(principal, &narrowed.places(), vector).await,
+            Some((_, Way::Whole)) | None => self.nearest(principal, places, vector).await,
+        }
+    }
+
+    /// The nearest of the passages that pass, without the index.
+    pub(super) async fn one_by_one(
+        &self,
+        principal: &Principal,
+        narrowed: &Narrowed,
+        vector: &QueryVector<'_>,
+    ) -> Result<Vec<Candidate>, Error> {
+        let (names, edition) = (narrowed.passages(), vector.model.edition);
+        let hits = self.chunks.scored(&principal.tenant, &names, edition, &vector.numbers, MAX_NEAREST).await?;
+        Ok(hits.into_iter().map(Candidate::from).collect())
+    }
+
+    async fn nearest(
         &self,
         principal: &Principal,
         places: &[Place],

@@ -1,5 +1,5 @@
 use super::query::SearchQuery;
-use crate::documents::Documents;
+use crate::documents::{Document, Documents};
 use crate::error::Error;
 use crate::tenancy::{CollectionId, DocumentId, Principal};
 
@@ -10,7 +10,14 @@ pub(super) struct Place {
     pub(super) document: Option<DocumentId>,
 }
 
-/// The collections asked for that the caller may read, or the documents asked for that are in them.
+impl Place {
+    /// Whether a document is in it.
+    pub(super) fn holds(&self, document: &Document) -> bool {
+        self.collection == document.collection && self.document.is_none_or(|id| id == document.id)
+    }
+}
+
+/// The collections asked for that the caller may read, or the documents asked for that are in them and pass the filter.
 pub(super) async fn places(
     documents: &Documents,
     principal: &Principal,
@@ -29,9 +36,10 @@ pub(super) async fn places(
     if let Some(unknown) = query.document_ids.iter().position(|id| !documents.contains_key(id)) {
         return Err(Error::field(format!("/document_ids/{unknown}"), "there is no such document"));
     }
+    let passes = |document: &Document| query.filter.as_ref().is_none_or(|filter| filter.matches(&document.metadata));
     Ok(documents
         .into_values()
-        .filter(|document| query.asks(&document.collection))
+        .filter(|document| query.asks(&document.collection) && passes(document))
         .map(|document| Place { collection: document.collection, document: Some(document.id) })
         .collect())
 }

@@ -3,20 +3,15 @@ use super::query::{Mode, SearchQuery};
 use super::{bm25, fusion};
 
 /// The candidates by fused score, best first: BM25 over the candidates themselves beside their similarity, with `weight` as
-/// the share of the former.
+/// the share of the former, and what their exact terms tell. Those without a phrase that is quoted in the query are left out.
 pub fn rank(query: &SearchQuery, weight: f32, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
-    let lexical = match query.mode {
-        Mode::Hybrid => bm25::scores(&query.query, candidates.iter().map(Candidate::searchable)),
-        Mode::Semantic => vec![0.0; candidates.len()],
-    };
-    let weight = if query.mode == Mode::Hybrid { weight } else { 0.0 };
-    // What was found by its words alone is no nearer than what the vector search found last.
-    let farthest = candidates.iter().filter_map(|candidate| candidate.similarity).fold(f32::INFINITY, f32::min);
-    let farthest = if farthest.is_finite() { farthest } else { 0.0 };
-    let dense: Vec<f32> = candidates.iter().map(|candidate| candidate.similarity.unwrap_or(farthest)).collect();
-    for (place, score) in fusion::rank(&dense, &lexical, weight) {
-        (candidates[place].lexical, candidates[place].score) = (lexical[place], score);
+    let found = bm25::lexical(&query.query, &candidates);
+    match query.mode {
+        Mode::Hybrid => fusion::fuse(&mut candidates, &found.scores, weight),
+        Mode::Semantic => fusion::fuse(&mut candidates, &vec![0.0; found.scores.len()], 0.0),
     }
+    let mut has_phrases = found.has_phrases.into_iter();
+    candidates.retain(|_| has_phrases.next().unwrap_or_default());
     // A stable sort: equals stay in the order in which they were found.
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     candidates

@@ -1,36 +1,143 @@
+//! Words as they are compared within a language.
+
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use rust_stemmers::{Algorithm, Stemmer};
-use unicode_normalization::UnicodeNormalization;
-use unicode_segmentation::UnicodeSegmentation;
+use rust_stemmers::Stemmer;
 
-static STEMMER: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::English));
-static STOP_WORDS: LazyLock<HashSet<&'static str>> =
-    LazyLock::new(|| stop_words::lookup("en").unwrap_or_default().iter().copied().collect());
+use crate::language::Language;
+use crate::terms::{lower, paired, pairs, plain, without_article};
 
-/// The words of a text as they are compared: compatibility-normalised (NFKC), in lower case, stemmed.
-pub(super) fn words(text: &str) -> Vec<String> {
-    text.nfkc().collect::<String>().to_lowercase().unicode_words().map(stem).collect()
-}
+static ENGLISH: LazyLock<Analyzer> = LazyLock::new(|| Analyzer::new(&Language::default()));
 
-/// The words of a text as they are compared (normalised, in lower case, stemmed), without those that stand in every text and so tell nothing about any.
+/// The words of a text as they are compared (normalised, in lower case, stemmed as English), without those that stand in every
+/// text and so tell nothing about any.
 pub fn content_words(text: &str) -> Vec<String> {
-    let text = text.nfkc().collect::<String>().to_lowercase();
-    text.unicode_words().filter(|word| !STOP_WORDS.contains(word)).map(stem).collect()
+    let mut words = Vec::new();
+    each_word(&lower(text), |word| {
+        if !ENGLISH.is_stop_word(word) {
+            words.push(ENGLISH.form(word));
+        }
+    });
+    words
 }
 
-fn stem(word: &str) -> String {
-    STEMMER.stem(word).into_owned()
+/// Makes the words of one language comparable.
+pub(super) struct Analyzer {
+    stemmer: Option<Stemmer>,
+    stop_words: HashSet<&'static str>,
+}
+
+impl Analyzer {
+    /// One for a language.
+    pub(super) fn new(language: &Language) -> Self {
+        Self {
+            stemmer: language.stemmer().map(Stemmer::create),
+            stop_words: language.stop_words().iter().copied().collect(),
+        }
+    }
+
+    /// Whether a word in lower case tells nothing.
+    pub(super) fn is_stop_word(&self, word: &str) -> bool {
+        self.stop_words.contains(word)
+    }
+
+    /// A word in lower case as it is compared: without endings and accents.
+    pub(super) fn form(&self, word: &str) -> String {
+        match &self.stemmer {
+            Some(stemmer) => plain(&stemmer.stem(without_article(word))),
+            None => plain(word),
+        }
+    }
+}
+
+/// The words of a text in lower case: stretches of letters and digits, numbers with their points, and where there are no
+/// spaces between words, pairs of characters.
+pub(super) fn each_word<'a>(lower: &'a str, mut found: impl FnMut(&'a str)) {
+    for (has_pairs, part) in paired(lower) {
+        if has_pairs {
+            pairs(part).for_each(&mut found);
+            continue;
+        }
+        let mut rest = part;
+        while let Some(start) = rest.find(char::is_alphanumeric) {
+            let (word, after) = rest[start..].split_at(word_length(&rest[start..]));
+            found(word);
+            // The ending of a genitive is no word.
+            let genitive =
+                ["'s", "’s"].iter().find(|ending| after.starts_with(**ending)).map_or(0, |ending| ending.len());
+            let ends = !after[genitive..].starts_with(char::is_alphanumeric);
+            rest = if ends { &after[genitive..] } else { after };
+        }
+    }
+}
+
+fn word_length(text: &str) -> usize {
+    let mut length = 0;
+    loop {
+        let rest = &text[length..];
+        length += rest.find(|c: char| !c.is_alphanumeric() && !is_mark(c)).unwrap_or(rest.len());
+        let bytes = text.as_bytes();
+        let (before, rest) = (bytes[length - 1], &bytes[length..]);
+        let goes_on = before.is_ascii_digit()
+            && matches!(rest.first(), Some(b'.' | b','))
+            && rest.get(1).is_some_and(u8::is_ascii_digit);
+        if !goes_on {
+            return length;
+        }
+        length += 1;
+    }
+}
+
+fn is_mark(c: char) -> bool {
+    !c.is_ascii() && unicode_normalization::char::is_combining_mark(c)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn words(text: &str) -> Vec<&str> {
+        let mut words = Vec::new();
+        each_word(text, |word| words.push(word));
+        words
+    }
+
+    #[test]
+    fn words_are_told_apart() {
+        assert_eq!(
+            words("the duck's, err-4821 (v2.14.3) costs 1,200.50."),
+            ["the", "duck", "err", "4821", "v2.14.3", "costs", "1,200.50"]
+        );
+        assert_eq!(words("l'avion d’alembert the ducks’ 's"), ["l", "avion", "d", "alembert", "the", "ducks", "s"]);
+        assert_eq!(words("鴨を食べる v2"), ["鴨を", "を食", "食べ", "べる", "v2"]);
+        assert!(words("… — !").is_empty());
+    }
+
     #[test]
     fn words_are_compared_by_their_stems() {
-        assert_eq!(words("The DUCKS’ swimming, ﬁnally"), ["the", "duck", "swim", "final"]);
-        assert_eq!(content_words("What do the ducks eat?"), ["duck", "eat"]);
+        assert_eq!(content_words("What do the DUCKS’ ﬁnally eat?"), ["duck", "final", "eat"]);
+        let forms = |language: &str, words: [&str; 2]| {
+            let analyzer = Analyzer::new(&Language::new(language));
+            words.map(|word| analyzer.form(&lower(word)))
+        };
+        for (language, words) in [
+            ("de", ["Häuser", "Haus"]),
+            ("fr", ["canards", "canard"]),
+            ("es", ["canciones", "canción"]),
+            ("ru", ["утки", "утка"]),
+            ("ar", ["البحيرات", "بحيرات"]),
+            ("ja", ["カモ", "カモ"]),
+        ] {
+            let [one, other] = forms(language, words);
+            assert_eq!(one, other, "{language}");
+        }
+    }
+
+    #[test]
+    fn stop_words_are_those_of_the_language() {
+        let german = Analyzer::new(&Language::new("de"));
+        assert!(german.is_stop_word("nicht") && !german.is_stop_word("what"));
+        assert!(!Analyzer::new(&Language::new("xx")).is_stop_word("the"));
     }
 }

@@ -63,7 +63,7 @@ pub(crate) async fn chat(
     refuse_key(&headers, request.stream)?;
     let Request { message, conversation_id, collections, stream } = request;
     let question = Question::New { conversation: conversation_id, text: message };
-    answer(run::begin(&state, caller, Ask { question, collections }).await?, stream).await
+    answer(Box::pin(run::begin(&state, caller, Ask { question, collections })).await?, stream).await
 }
 
 /// How a question is asked again.
@@ -105,7 +105,7 @@ pub(crate) async fn regenerate(
     refuse_key(&headers, request.stream)?;
     let Regenerate { message_id, collections, stream } = request;
     let question = Question::Regenerate { conversation, answer: message_id };
-    answer(run::begin(&state, caller, Ask { question, collections }).await?, stream).await
+    answer(Box::pin(run::begin(&state, caller, Ask { question, collections })).await?, stream).await
 }
 
 /// The last question, in other words.
@@ -148,7 +148,7 @@ pub(crate) async fn edit(
     refuse_key(&headers, request.stream)?;
     let Edit { message, collections, stream } = request;
     let question = Question::Edit { conversation, text: message };
-    answer(run::begin(&state, caller, Ask { question, collections }).await?, stream).await
+    answer(Box::pin(run::begin(&state, caller, Ask { question, collections })).await?, stream).await
 }
 
 async fn answer(started: Started, stream: bool) -> Result<Response, Error> {

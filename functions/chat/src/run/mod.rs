@@ -7,8 +7,8 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_stream::stream;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
 use shared::config::LlmKind;
 use shared::documents::Documents;
 use shared::error::Error;
@@ -59,7 +59,7 @@ pub(crate) async fn begin(state: &State, caller: Caller, ask: Ask) -> Result<Sta
         }
     };
     let (stop, stopped) = watch::channel(false);
-    match prepare(state, caller, ask, scope, model, account.clone(), (stop.clone(), stopped)).await {
+    match Box::pin(prepare(state, caller, ask, scope, model, account.clone(), (stop.clone(), stopped))).await {
         Ok((run, agent)) => {
             let (message_id, conversation_id) = (run.answer.id, run.conversation);
             let model = run.answer.model.clone().unwrap_or_default();
@@ -102,7 +102,7 @@ async fn prepare(
     // An answer that is made anew is one to the question as it was asked.
     let scope =
         if ask.collections.is_empty() { Scope::left(&caller.principal, &entered.question.collections) } else { scope };
-    let agent = agent(state, &caller, &ask, scope, &model, &entered, account.clone(), stopped).await;
+    let agent = agent(state, &caller, &ask, scope, &entered, account.clone(), stopped).await;
     let run = Run {
         tenant: caller.principal.tenant.clone(),
         conversations: (!ask.is_stateless()).then(|| state.conversations.clone()),
@@ -138,34 +138,30 @@ async fn agent(
     caller: &Caller,
     ask: &Ask,
     scope: Scope,
-    model: &str,
     entered: &Entered,
     account: Account,
     stop: watch::Receiver<bool>,
 ) -> Agent {
+    let model = entered.answer.model.clone().unwrap_or_default();
     let fence = Fence::new();
     let earlier = entered.earlier.iter().flat_map(|message| message.sources.iter().cloned()).collect();
     let earlier = still_there(&state.documents, &scope, earlier).await;
     let sources = Sources::after(earlier, entered.highest);
-    let (exchanges, instructions) = match &ask.question {
-        Question::Stateless { history, instructions, .. } => {
-            // The numbers in these answers are those of other runs, and would be taken for this one's.
-            let said = history.iter().map(|(author, text)| match author {
-                Author::User => (*author, text.clone()),
-                Author::Assistant => (*author, fence.harmless(text)),
-            });
-            (exchanges(said, &[]), instructions.as_deref())
-        }
-        _ => {
-            let said = entered.earlier.iter().map(|message| (message.role, message.content.clone()));
-            (exchanges(said, &cited(&entered.earlier, &sources)), None)
-        }
+    let (exchanges, instructions) = if let Question::Stateless { history, instructions, .. } = &ask.question {
+        // The numbers in these answers are those of other runs, and would be taken for this one's.
+        let said = history.iter().map(|(author, text)| match author {
+            Author::User => (*author, text.clone()),
+            Author::Assistant => (*author, fence.harmless(text)),
+        });
+        (exchanges(said, &[]), instructions.as_deref())
+    } else {
+        let said = entered.earlier.iter().map(|message| (message.role, message.content.clone()));
+        (exchanges(said, &cited(&entered.earlier, &sources)), None)
     };
     let mut messages = agent::shown(exchanges, state.config.history_tokens, &fence);
     messages.push(PromptMessage::User(entered.question.content.clone()));
     Agent {
         models: state.models.clone(),
-        model: model.to_owned(),
         system: agent::system(&fence, &scope, instructions),
         toolbox: Toolbox {
             retriever: state.retriever.clone(),
@@ -181,10 +177,11 @@ async fn agent(
         bounds: Bounds::new(
             &state.config,
             &caller.tenant.chat,
-            model,
+            &model,
             Instant::now(),
             caller.time_left().map(|left| Instant::now() + left.saturating_sub(MARGIN)),
         ),
+        model,
         account,
         stop,
         request_id: caller.request_id.0.clone(),
@@ -245,12 +242,12 @@ struct Run {
 
 impl Run {
     /// What happens. What was said is stored before `done`, so that who saw `done` can read it back.
-    fn events(mut self, agent: Agent) -> impl Stream<Item = Event> {
+    fn events(mut self, agent: Agent) -> BoxStream<'static, Event> {
         stream! {
             let (message_id, conversation_id) = (self.answer.id, self.conversation);
             let model = self.answer.model.clone().unwrap_or_default();
             yield Event::Start { message_id, conversation_id, model };
-            let mut made = std::pin::pin!(AssertUnwindSafe(agent.answer()).catch_unwind());
+            let mut made = AssertUnwindSafe(agent.answer()).catch_unwind();
             let mut stored = Instant::now();
             let mut end = Err(Error::internal("an answer without an end"));
             while let Some(made) = made.next().await {
@@ -294,6 +291,7 @@ impl Run {
             }
             yield Event::Done { finish_reason, message_id };
         }
+        .boxed()
     }
 
     /// Stores how far the answer is. It goes on if that fails: the end is stored, too.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt};
 use shared::metrics;
 use shared::tenancy::MessageId;
 use tokio::sync::{mpsc, watch};
@@ -13,6 +13,10 @@ use crate::event::{Event, FinishReason};
 
 /// Events that wait for a client that reads slowly. Nothing more is made until it has read.
 const WAITING: usize = 16;
+/// How long the last event waits for the log to have it.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How often the end is told to a log that was out of reach, where nobody waits for it, and the wait before each time.
+const AFTERWARDS: (usize, Duration) = (10, Duration::from_secs(1));
 /// How long a client may read nothing; then its answer is made without it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -26,6 +30,8 @@ pub(super) struct Drive {
     asked: Instant,
     has_said: bool,
     is_ended: bool,
+    /// Whether the log has the end.
+    is_logged: bool,
     /// Held until the end.
     under_way: Option<UnderWay>,
     id: MessageId,
@@ -35,19 +41,20 @@ impl Drive {
     pub(super) fn new(
         log: Log,
         stop: &watch::Sender<bool>,
-        events: impl Stream<Item = Event> + Send + 'static,
+        events: BoxStream<'static, Event>,
         under_way: UnderWay,
         asked: Instant,
     ) -> Self {
         let id = under_way.id;
         Self {
-            events: events.boxed(),
+            events,
             log,
             stop: stop.subscribe(),
             number: 0,
             asked,
             has_said: false,
             is_ended: false,
+            is_logged: false,
             under_way: Some(under_way),
             id,
         }
@@ -70,6 +77,8 @@ impl Drive {
                     reader = None;
                 }
             }
+            drop(reader);
+            self.end_log().await;
         });
         stream::poll_fn(move |context| receiver.poll_recv(context)).boxed()
     }
@@ -94,13 +103,28 @@ impl Drive {
                 metrics::chat_first_token(self.asked.elapsed());
             }
             Event::Done { .. } => {
-                self.log.close().await;
+                self.is_logged = self.log.close(LAST_WORDS).await;
                 self.is_ended = true;
                 self.under_way = None;
             }
             _ => {}
         }
         Some((self.number, event))
+    }
+
+    /// Has the end written down that could not be when it came.
+    async fn end_log(&mut self) {
+        let (times, wait) = AFTERWARDS;
+        for _ in 0..times {
+            if self.is_logged {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+            self.is_logged = self.log.close(LAST_WORDS).await;
+        }
+        if !self.is_logged {
+            tracing::warn!(run = %self.id, "the log of an answer has no end");
+        }
     }
 
     /// Hands an event to the reader, and keeps the run alive while it waits; whether there still is a reader.

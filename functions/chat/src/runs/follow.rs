@@ -3,18 +3,16 @@ use std::time::Duration;
 use async_stream::stream;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use shared::clients::CacheError;
 use shared::error::Error;
 use shared::http::problem_for;
-use tokio::time::Instant;
 
 use super::script::Standing;
-use super::{Named, Runs, note};
+use super::{Named, Runs, patiently};
 use crate::event::{Event, FinishReason};
 
 /// How often the log is asked for more.
 const EVERY: Duration = Duration::from_millis(100);
-/// How long a log may be out of reach while it is followed.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What there is to follow.
 pub(crate) enum Followed {
@@ -25,15 +23,19 @@ pub(crate) enum Followed {
 }
 
 pub(super) async fn follow(runs: &Runs, run: Named, after: u64) -> Result<Followed, Error> {
-    let Runs(inner) = runs;
-    let asked = inner.scripts.follow(&inner.redis, &run, after).await;
-    let (standing, events) = asked.map_err(|error| Error::unavailable(error.to_string()))?;
+    let (standing, events) = read(runs, &run, after).await.map_err(|error| Error::unavailable(error.to_string()))?;
     match standing {
         Standing::None => Err(Error::NotFound),
         Standing::Lost => Ok(Followed::Nothing),
         Standing::Ended if events.is_empty() => Ok(Followed::Nothing),
         _ => Ok(Followed::Events(events_after(runs.clone(), run, after, (standing, events)))),
     }
+}
+
+/// Reads on in the log.
+async fn read(runs: &Runs, run: &Named, after: u64) -> Result<(Standing, Vec<(u64, String)>), CacheError> {
+    let Runs(inner) = runs;
+    patiently(|| inner.scripts.follow(&inner.redis, run, after)).await
 }
 
 fn events_after(
@@ -43,8 +45,6 @@ fn events_after(
     mut heard: (Standing, Vec<(u64, String)>),
 ) -> BoxStream<'static, (u64, Event)> {
     stream! {
-        let Runs(inner) = &runs;
-        let mut answered = Instant::now();
         loop {
             let (standing, events) = heard;
             let is_all = events.is_empty();
@@ -71,20 +71,10 @@ fn events_after(
                 Standing::Ended if is_all => return,
                 _ => {}
             }
-            heard = loop {
-                match inner.scripts.follow(&inner.redis, &run, after).await {
-                    Ok(heard) => {
-                        answered = Instant::now();
-                        break heard;
-                    }
-                    Err(error) => {
-                        note(&error, "the log of an answer is out of reach");
-                        if answered.elapsed() > PATIENCE {
-                            return;
-                        }
-                        tokio::time::sleep(EVERY).await;
-                    }
-                }
+            heard = match read(&runs, &run, after).await {
+                Ok(heard) => heard,
+                // The client may come again.
+                Err(_) => return,
             };
         }
     }

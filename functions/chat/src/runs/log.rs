@@ -20,8 +20,6 @@ const EVERY: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 256 * 1024;
 /// What waits for a cache that is away, in bytes. With more, the run cannot be resumed any more.
 const MOST_WAITING: usize = 1024 * 1024;
-/// How long an answer that is at its end waits for the log to know.
-const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// What is written down of a run, so that others can follow it and stop it.
 pub(super) struct Log {
@@ -42,8 +40,10 @@ pub(super) struct Log {
     /// What is being told, with the number of events in it.
     telling: Option<BoxFuture<'static, (usize, Result<bool, CacheError>)>>,
     tick: Interval,
-    /// A failure is logged once.
-    is_noted: bool,
+    /// Whether the cache was left alone when it was to be told last.
+    is_resting: bool,
+    /// How often it was not heard. The first time is logged.
+    failures: u32,
 }
 
 impl Log {
@@ -71,7 +71,8 @@ impl Log {
             is_lost: false,
             telling: None,
             tick,
-            is_noted: false,
+            is_resting: false,
+            failures: 0,
         }
     }
 
@@ -111,25 +112,24 @@ impl Log {
         }
     }
 
-    /// Tells all that is left, and that the run is at its end; for so long as the client can wait.
-    pub(super) async fn close(&mut self) {
+    /// Tells all that is left, and that the run is at its end, for so long at most, and unless the cache is left alone; whether
+    /// it was heard. Otherwise it may be called again.
+    pub(super) async fn close(&mut self, limit: Duration) -> bool {
         if !self.redis.is_configured() {
-            return;
+            return true;
         }
-        let last_word = async {
+        let last_words = async {
             self.heard().await;
-            self.is_ended = true;
-            // Once more for what was not told, and for what does not fit into one command.
-            for _ in 0..2 + self.size / AT_ONCE {
+            (self.is_ended, self.is_resting) = (true, false);
+            while !self.is_resting {
                 self.tell();
                 if self.heard().await && self.waiting.is_empty() {
-                    break;
+                    return true;
                 }
             }
+            false
         };
-        if tokio::time::timeout(LAST_WORD, last_word).await.is_err() {
-            tracing::warn!("the log of an answer has no end");
-        }
+        tokio::time::timeout(limit, last_words).await.unwrap_or(false)
     }
 
     /// Begins to tell.
@@ -161,6 +161,7 @@ impl Log {
         let Some(telling) = &mut self.telling else { return false };
         let (told, answer) = telling.await;
         self.telling = None;
+        self.is_resting = matches!(answer, Err(CacheError::Resting));
         match answer {
             Ok(is_to_stop) => {
                 // There may be fewer, if the log was given up meanwhile.
@@ -175,7 +176,8 @@ impl Log {
             }
             Err(error) => {
                 // What was told is told again. The log knows by their numbers what it has.
-                if !std::mem::replace(&mut self.is_noted, true) {
+                self.failures += 1;
+                if self.failures == 1 {
                     note(&error, "an answer is made without its log");
                 }
                 false

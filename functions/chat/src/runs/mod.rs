@@ -14,7 +14,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::Stream;
 use futures::stream::BoxStream;
 use shared::clients::{CacheError, Redis};
 use shared::door::Spending;
@@ -35,6 +34,8 @@ use crate::event::Event;
 const LEASE: Duration = Duration::from_secs(6);
 /// When there may be a slot again; most answers take a few seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long the cache may be out of reach for who waits for it, and the wait before it is asked again.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(100));
 /// How often it is looked whether all answers are at their end.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -158,8 +159,10 @@ impl Runs {
             }
             _ => false,
         };
-        match inner.scripts.stop(&inner.redis, &run).await {
-            _ if is_here => Ok(()),
+        if is_here {
+            return Ok(());
+        }
+        match patiently(|| inner.scripts.stop(&inner.redis, &run)).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::NotFound),
             Err(error) => Err(Error::unavailable(error.to_string())),
@@ -194,7 +197,7 @@ impl Slot {
         id: MessageId,
         conversation: ConversationId,
         stop: watch::Sender<bool>,
-        events: impl Stream<Item = Event> + Send + 'static,
+        events: BoxStream<'static, Event>,
     ) -> BoxStream<'static, (u64, Event)> {
         let Self { runs, caller, ticket, counted, asked } = self;
         let (Runs(inner), run) = (&runs, Named::new(&caller, id));
@@ -241,6 +244,22 @@ impl Named {
             Subject::Key(key) => format!("key:{key}"),
         };
         Self { id, tenant: caller.tenant.clone(), owner }
+    }
+}
+
+/// Asks the cache, and again for a while if it is out of reach: it may be back in a moment.
+async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, CacheError>
+where
+    F: Future<Output = Result<T, CacheError>>,
+{
+    let ((limit, wait), begun) = (PATIENCE, Instant::now());
+    loop {
+        match ask().await {
+            Err(error) if begun.elapsed() < limit && !matches!(error, CacheError::NotConfigured) => {
+                tokio::time::sleep(wait).await;
+            }
+            heard => return heard.inspect_err(|error| note(error, "a run is out of reach")),
+        }
     }
 }
 

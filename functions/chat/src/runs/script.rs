@@ -97,13 +97,15 @@ impl Scripts {
         let ([hash, events], [of_tenant, of_user]) = (run_keys(&run.tenant, run.id), slot.keys.clone());
         let keys = [hash, events, of_tenant, of_user, conversation_key(&run.tenant, conversation)];
         let call = append.call(&keys).arg(run.id.to_string()).arg(&slot.name).arg(&run.owner).arg(millis(LEASE));
-        let call = call
+        let mut call = call
             .arg(KEEP.as_secs())
             .arg(MOST_BYTES)
             .arg(u8::from(told.is_ended))
             .arg(u8::from(told.is_lost))
             .arg(told.first);
-        let call = told.events.iter().fold(call, |call, event| call.arg(event));
+        for event in told.events {
+            call = call.arg(event);
+        }
         call.run::<bool>(redis).await
     }
 
@@ -133,7 +135,8 @@ impl Scripts {
     pub(super) async fn stop(&self, redis: &Redis, run: &Named) -> Result<bool, CacheError> {
         let [_, _, _, _, stop] = &*self.0;
         let [hash, _] = run_keys(&run.tenant, run.id);
-        stop.call(&[hash]).arg(&run.owner).run(redis).await
+        // Even if the cache failed just now: somebody waits for it.
+        stop.call(&[hash]).arg(&run.owner).insist(redis).await
     }
 }
 

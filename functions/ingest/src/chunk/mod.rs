@@ -10,6 +10,7 @@ use std::ops::Range;
 use shared::chunks::Chunk;
 use shared::documents::{ErrorCode, Failure};
 use shared::embed::Embedder;
+use shared::terms::Term;
 use text_splitter::{ChunkCapacity, ChunkConfig, ChunkSizer, TextSplitter};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -38,6 +39,8 @@ pub struct Passage {
     pub span: (u32, u32),
     /// The text with the title and the headings in front, and the names of the columns if it is from a table.
     pub embedded: String,
+    /// The exact terms that it is found by.
+    pub terms: Vec<Term>,
 }
 
 impl Passage {
@@ -82,7 +85,14 @@ fn split_section(
         characters += section.text[counted..start].chars().count();
         counted = start;
         let span = (narrow(characters), narrow(characters + text.chars().count()));
-        passages.push(Passage { text: text.to_owned(), page: section.page, heading: heading.clone(), span, embedded });
+        passages.push(Passage {
+            text: text.to_owned(),
+            page: section.page,
+            heading: heading.clone(),
+            span,
+            embedded,
+            terms: Vec::new(),
+        });
         Ok(())
     };
     let Some(body) = section.body_start() else {

@@ -1,0 +1,112 @@
+use std::collections::{HashMap, HashSet};
+
+use super::passage::Span;
+use super::words::{Analyzer, each_word};
+use crate::language::Language;
+use crate::terms::lower;
+
+/// The words of a query, to find them in passages.
+pub(super) struct Highlighter {
+    query: String,
+    languages: HashMap<Language, Words>,
+}
+
+/// The words as they stand in texts of a language.
+struct Words {
+    analyzer: Analyzer,
+    forms: HashSet<String>,
+    /// What they begin with, if all of them begin with ASCII: most words of a passage begin otherwise, and are not compared.
+    beginnings: Option<HashSet<u8>>,
+}
+
+impl Highlighter {
+    pub(super) fn new(query: &str) -> Self {
+        Self { query: lower(query), languages: HashMap::new() }
+    }
+
+    /// Where words of the query stand in a text, in whatever form of theirs, in characters of the text.
+    pub(super) fn highlights(&mut self, text: &str, language: Option<&Language>) -> Vec<Span> {
+        let language = language.cloned().unwrap_or_default();
+        let words = self.languages.entry(language).or_insert_with_key(|language| Words::new(&self.query, language));
+        let mut spans: Vec<Span> = Vec::new();
+        let (mut counted, mut characters) = (0, 0);
+        each_word(text, |word| {
+            if !words.has(word) {
+                return;
+            }
+            // A word is a part of the text.
+            let at = word.as_ptr() as usize - text.as_ptr() as usize;
+            characters += text[counted..at].chars().count();
+            counted = at;
+            let position = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+            let (start, end) = (position(characters), position(characters + word.chars().count()));
+            match spans.last_mut() {
+                // Pairs of characters overlap.
+                Some(last) if start < last.end => last.end = last.end.max(end),
+                _ => spans.push(Span { start, end }),
+            }
+        });
+        spans
+    }
+}
+
+impl Words {
+    fn new(query: &str, language: &Language) -> Self {
+        let analyzer = Analyzer::new(language);
+        let (mut telling, mut all) = (HashSet::new(), HashSet::new());
+        each_word(query, |word| {
+            if !analyzer.is_stop_word(word) {
+                telling.insert(analyzer.form(word));
+            }
+            all.insert(analyzer.form(word));
+        });
+        let forms = if telling.is_empty() { all } else { telling };
+        let beginning = |form: &String| form.bytes().next().filter(u8::is_ascii);
+        Self { beginnings: forms.iter().map(beginning).collect(), analyzer, forms }
+    }
+
+    fn has(&self, word: &str) -> bool {
+        let beginning = word.as_bytes()[0].to_ascii_lowercase();
+        if word.is_ascii() && self.beginnings.as_ref().is_some_and(|all| !all.contains(&beginning)) {
+            return false;
+        }
+        let word = lower(word);
+        // Of a word that tells nothing, another form may be one of the query's.
+        self.forms.contains(&self.analyzer.form(&word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn highlighted(query: &str, language: &str, text: &str) -> Vec<String> {
+        let characters: Vec<char> = text.chars().collect();
+        let cut = |span: Span| characters[span.start as usize..span.end as usize].iter().collect();
+        let spans = Highlighter::new(query).highlights(text, Some(&Language::new(language)));
+        spans.into_iter().map(cut).collect()
+    }
+
+    #[test]
+    fn words_are_found_in_any_form() {
+        let text = "Ducks — they swim, and what the DUCK eats… naïve duckweed!";
+        assert_eq!(highlighted("what do swimming ducks eat?", "en", text), ["Ducks", "swim", "DUCK", "eats"]);
+        assert_eq!(highlighted("Häuser", "de", "Das Haus, die Häuser; HÄUSER."), ["Haus", "Häuser", "HÄUSER"]);
+        assert_eq!(highlighted("ERR-4821", "en", "Error err 4821: see ERR-4822."), ["err", "4821", "ERR"]);
+        assert_eq!(highlighted("水草を", "ja", "鴨は水草を食べる。"), ["水草を"], "pairs that overlap are one");
+    }
+
+    #[test]
+    fn spans_count_characters() {
+        let spans = Highlighter::new("duck").highlights("ä😀 duck, duck", None);
+        assert_eq!(spans, [Span { start: 3, end: 7 }, Span { start: 9, end: 13 }]);
+    }
+
+    #[test]
+    fn nothing_is_marked_where_nothing_matches() {
+        for (query, text) in [("duck", ""), ("", "duck"), ("the duck", "the goose"), ("…", "…")] {
+            assert!(highlighted(query, "en", text).is_empty(), "{query:?} in {text:?}");
+        }
+        assert_eq!(highlighted("to be", "en", "not to be"), ["to", "be"], "where there is nothing else");
+    }
+}
