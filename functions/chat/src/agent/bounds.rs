@@ -191,7 +191,7 @@ mod tests {
         }
         assert_eq!(bounds.next(10, now + Duration::from_secs(50)), Err(FinishReason::Length));
         let later =
-            Bounds::new(&config, &ChatSettings::default(), "extractive", now, Some(now + Duration::from_secs(900)));
+            Bounds::new(&config, &ChatSettings::default(), "extractive", now, Some(now + Duration::from_mins(15)));
         assert_eq!(later.until, now + config.time);
     }
 }

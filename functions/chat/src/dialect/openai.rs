@@ -433,7 +433,9 @@ mod tests {
     #[test]
     fn an_answer_is_one_completion() {
         let mut encoder = Encoder::new("ragline".to_owned(), false);
-        sample::answer().into_iter().for_each(|event| encoder.take(event));
+        for event in sample::answer() {
+            encoder.take(event);
+        }
         encoder.annotate(&links());
         let expected = json!({
             "id": format!("chatcmpl-{}", sample::MESSAGE), "created": sample::CREATED, "model": "ragline",

@@ -178,6 +178,7 @@ mod tests {
         Ok((text, state.end()?))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests read better with values")]
     fn delta(delta: Value) -> Value {
         json!({ "choices": [{ "index": 0, "delta": delta, "finish_reason": null }], "usage": null })
     }
@@ -186,6 +187,7 @@ mod tests {
         json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": reason }] })
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests read better with values")]
     fn part(index: Option<u64>, id: Option<&str>, name: Option<&str>, arguments: Value) -> Value {
         let function = json!({ "name": name, "arguments": arguments });
         delta(json!({ "tool_calls": [{ "index": index, "id": id, "type": "function", "function": function }] }))
@@ -193,7 +195,7 @@ mod tests {
 
     fn calls(pieces: &[Piece]) -> Vec<(&str, &str, &str)> {
         let call = |piece| match piece {
-            &Piece::Call(ref call) => Some((call.id.as_str(), call.name.as_str(), call.arguments.as_str())),
+            Piece::Call(call) => Some((call.id.as_str(), call.name.as_str(), call.arguments.as_str())),
             _ => None,
         };
         pieces.iter().filter_map(call).collect()
