@@ -165,6 +165,7 @@ async fn a_chat_that_cannot_be_read_stores_nothing() {
 
 /// An answer to OpenAI's clients that is an error, with its type, code and parameter.
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "it reads better where it is called")]
 fn refused(answer: &Answer, status: u16, kind: &str, code: &str, param: Value) {
     assert_eq!(answer.status.as_u16(), status, "{}", answer.body);
     assert_eq!(answer.header("content-type"), "application/json");

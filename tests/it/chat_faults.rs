@@ -80,14 +80,18 @@ async fn endure(llm: &ScriptedLlm, app: &TestApp, cases: Vec<Case>) {
 
     for Case { name, turns, code, status, said, retry_after } in cases {
         let asked = llm.asked();
-        turns.iter().for_each(|turn| _ = llm.then(turn.clone()));
+        for turn in &turns {
+            llm.then(turn.clone());
+        }
         let streamed = ada.asks("/chat", json!({ "message": "Ducks?" })).await;
         assert_eq!((streamed.text(), streamed.finish_reason().as_str()), (said.to_owned(), "error"), "{name}");
         let problem = &streamed.all("error")[0];
         assert_eq!((&problem["code"], &problem["status"]), (&json!(code), &json!(status)), "{name}: {problem}");
         assert_eq!((llm.asked() - asked, llm.unsaid()), (turns.len(), 0), "{name}");
 
-        turns.iter().for_each(|turn| _ = llm.then(turn.clone()));
+        for turn in &turns {
+            llm.then(turn.clone());
+        }
         let whole = ada.post("/chat", json!({ "message": "Ducks?", "stream": false })).await.expect(status);
         assert_eq!(whole.body["code"], code, "{name}: {}", whole.body);
         assert_eq!(whole.header("retry-after"), retry_after, "{name}");

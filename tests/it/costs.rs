@@ -120,7 +120,7 @@ async fn requests_ask_as_much_of_redis_and_of_the_database_as_the_bill_reckons_w
     counted.insert("chat", work);
     let function = authorizer::function(&app, &[]).await;
     let event = authorizer::event(&authorizer::token(&app));
-    let (work, _) = counter.count(async { authorizer::ask(&function, &event).await.unwrap() }).await;
+    let (work, _) = Box::pin(counter.count(async { authorizer::ask(&function, &event).await.unwrap() })).await;
     counted.insert("authorizer", work);
 
     let file: toml::Table = data::project_file("costs/work.toml").parse().unwrap();

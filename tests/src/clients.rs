@@ -49,9 +49,9 @@ impl Client {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let input: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
         let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).await.unwrap();
+        stdin.write_all(input.concat().as_bytes()).await.unwrap();
         drop(stdin);
         let output = timeout(LIMIT, child.wait_with_output()).await.expect("the client ends in time").unwrap();
         let (printed, complaints) = (output.stdout, String::from_utf8_lossy(&output.stderr));

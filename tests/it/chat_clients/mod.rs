@@ -158,8 +158,8 @@ async fn openai(client: Option<Client>) {
             assert_eq!(seen::openai(answer), expected, "{name} {way}");
         }
     }
-    let cited = answers.iter().filter_map(|answer| answer["annotations"][0]["url_citation"]["url"].as_str());
-    let original = reqwest::get(cited.last().unwrap()).await.unwrap();
+    let mut cited = answers.iter().filter_map(|answer| answer["annotations"][0]["url_citation"]["url"].as_str());
+    let original = reqwest::get(cited.next_back().unwrap()).await.unwrap();
     assert_eq!((original.status().as_u16(), original.text().await.unwrap()), (200, PUMPS.to_owned()));
     println!("{client:?}: {read} answers to {} questions, all as in Ragline's own stream", QUESTIONS.len());
     app.stop().await;

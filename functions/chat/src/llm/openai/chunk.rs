@@ -194,11 +194,8 @@ mod tests {
     }
 
     fn calls(pieces: &[Piece]) -> Vec<(&str, &str, &str)> {
-        let call = |piece| match piece {
-            Piece::Call(call) => Some((call.id.as_str(), call.name.as_str(), call.arguments.as_str())),
-            _ => None,
-        };
-        pieces.iter().filter_map(call).collect()
+        let calls = pieces.iter().filter_map(|piece| if let Piece::Call(call) = piece { Some(call) } else { None });
+        calls.map(|call| (call.id.as_str(), call.name.as_str(), call.arguments.as_str())).collect()
     }
 
     #[test]
