@@ -57,6 +57,10 @@ struct Reader {
 
 impl Reader {
     fn read(&mut self, line: &str) {
+        // Before it is taken for as many sentences as it has dots.
+        if is_leader(line) {
+            return;
+        }
         if line.is_empty() {
             self.columns = None;
             // The items of a list may stand apart from what announces them.
@@ -141,7 +145,7 @@ impl Reader {
     }
 
     fn say(&mut self, text: String, kind: Kind) {
-        if text.chars().count() > LONGEST || is_leader(&text) {
+        if text.chars().count() > LONGEST {
             return;
         }
         let before = self.said.last().map_or("", |before| before.text.as_str());
