@@ -55,7 +55,7 @@ help:
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
 	@echo "make contract the running API against its description"
-	@echo "make bench    what the door costs beside a plain GET, ranking and ingestion beside their least"
+	@echo "make bench    what the door costs beside a plain GET, and ranking, ingestion and chat beside their least"
 	@echo "make eval     DATASET=<folder> IDENTIFIERS=<n>   measure the search of the running server"
 	@echo "make invoke   run the functions as Lambda does, and hold their calls against their roles"
 	@echo "make build    build the functions for Lambda and print their sizes"
@@ -114,7 +114,7 @@ contract:
 
 bench:
 	@scripts/setup.sh redis weights
-	cargo bench --workspace --bench door --bench candidates --bench ingestion
+	cargo bench --workspace --bench door --bench candidates --bench ingestion --bench chat
 
 EVAL_NAME = $(if $(DATASET),$(notdir $(abspath $(DATASET))),identifiers)
 EVAL_TENANT = eval-$(EVAL_NAME)

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Router, middleware};
+use shared::budgets::Budgets;
 use shared::chunks::Chunks;
 use shared::clients::{Builder, ClientError, Clients};
 use shared::collections::Collections;
-use shared::config::{AllowedOrigins, ConfigError, LlmConfig, Reach, Variables};
+use shared::config::{AllowedOrigins, ConfigError, DoorConfig, LlmConfig, Reach, Variables};
 use shared::documents::Documents;
 use shared::embed::Models;
 use shared::http::{Json, boundary, cors};
@@ -43,6 +44,8 @@ pub struct Running {
     variables: Variables,
     issuer: Arc<Issuer>,
     router: Router,
+    /// Answers that are being made, where this process makes them.
+    runs: Option<chat::Runs>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
     queues: Vec<Delivering>,
@@ -115,15 +118,15 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
 
     let keys = issuer.keys()?;
     let jwks = Router::new().route("/.well-known/jwks.json", get(|| async { Json(keys) }));
-    let (router, workers, consumer) = match role {
+    let (router, runs, workers, consumer) = match role {
         Role::Api => {
-            let (router, ingest, changes) = api(settings, &builder, models).await?;
+            let (router, runs, ingest, changes) = api(settings, &builder, models).await?;
             let webhooks = webhooks(&builder)?;
             let workers = Workers {
                 ingest: Worker::in_process(move |event| ingest::handle(ingest.clone(), event)),
                 webhooks: Worker::in_process(move |event| webhooks::handle(webhooks.clone(), event)),
             };
-            (router, workers, Consumer::InProcess(Box::new(changes)))
+            (router, Some(runs), workers, Consumer::InProcess(Box::new(changes)))
         }
         Role::Services { functions_port } => {
             let function = |name| watch::Function::new(name, *functions_port);
@@ -131,7 +134,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
                 ingest: Worker::Function(function("ingest")?),
                 webhooks: Worker::Function(function("webhooks")?),
             };
-            (embeddings::router(models), workers, Consumer::Function(function("changes")?))
+            (embeddings::router(models), None, workers, Consumer::Function(function("changes")?))
         }
     };
     let blobs = builder.blobs()?;
@@ -159,7 +162,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         let _ = stopped.await;
     });
     let server = tokio::spawn(async move { server.await });
-    Ok(Running { address, variables, issuer, router, stop, server, queues, changes, redis, dynamodb })
+    Ok(Running { address, variables, issuer, router, runs, stop, server, queues, changes, redis, dynamodb })
 }
 
 impl Running {
@@ -197,6 +200,9 @@ impl Running {
             changes.abort();
         }
         let _ = self.stop.send(());
+        if let Some(runs) = self.runs {
+            runs.stop_all(STOP_LIMIT).await;
+        }
         if tokio::time::timeout(STOP_LIMIT, self.server).await.is_err() {
             tracing::info!("open streams were cut");
         }
@@ -278,7 +284,7 @@ async fn api(
     settings: &Settings,
     builder: &Builder,
     models: Models,
-) -> Result<(Router, ingest::State, changes::State), StartError> {
+) -> Result<(Router, chat::Runs, ingest::State, changes::State), StartError> {
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let (signer, door) = (builder.signer()?, builder.door(&dynamodb, &redis)?);
     let (pages, idempotency) = (Pages::new(&dynamodb, &signer), builder.idempotency(&dynamodb, &signer)?);
@@ -286,10 +292,12 @@ async fn api(
     let webhook_queue = builder.queue(WEBHOOK_QUEUE)?;
     let (documents, collections, chunks) =
         (Documents::new(&dynamodb), Collections::new(&dynamodb), Chunks::new(&dynamodb));
-    let tenants = Tenants::new(&dynamodb);
+    let (tenants, llm) = (Tenants::new(&dynamodb), Arc::new(LlmConfig::from_variables(builder.variables())?));
     let (texts, usage, queue) = (Texts::new(&blobs), Usage::new(&dynamodb), builder.queue("INGEST_QUEUE_URL")?);
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), ..Clients::default() }.warm().await;
 
+    let share = DoorConfig::from_variables(builder.variables())?.fallback_share_spending;
+    let runs = chat::Runs::new(&redis, chat::Process::LivesOn, share);
     let router = Router::new()
         .merge(health::router(health::State { dynamodb: dynamodb.clone(), redis: redis.clone(), blobs: blobs.clone() }))
         .merge(documents::router(documents::State {
@@ -318,10 +326,14 @@ async fn api(
             retriever,
             documents: documents.clone(),
             texts: texts.clone(),
+            content_urls: builder.content_urls(&blobs, &signer)?,
             pages: pages.clone(),
             conversations: chat::Conversations::new(&dynamodb, &pages),
-            models: chat::Models::extractive(),
-            config: Arc::new(LlmConfig::from_variables(builder.variables())?),
+            budgets: Budgets::new(&dynamodb),
+            runs: runs.clone(),
+            idempotency: idempotency.clone(),
+            models: chat::Models::new(&llm, builder.llm(&llm)?),
+            config: llm,
         }))
         .merge(users::router(users::State {
             door,
@@ -329,7 +341,9 @@ async fn api(
             tenants: tenants.clone(),
             users: Users::new(&dynamodb),
             keys: Keys::new(&dynamodb),
+            models: Arc::new(LlmConfig::models_from_variables(builder.variables())?),
             usage,
+            budgets: Budgets::new(&dynamodb),
             webhooks: Webhooks::new(&dynamodb),
             secrets: Secrets::new(&signer),
             reach: Reach::from_variables(builder.variables())?,
@@ -353,5 +367,5 @@ async fn api(
         queue,
         config,
     };
-    Ok((router, ingest, changes))
+    Ok((router, runs, ingest, changes))
 }

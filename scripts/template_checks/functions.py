@@ -8,6 +8,17 @@ from .stack import ROOT, Problems, Stack, strings
 
 # The variables that name embedding models.
 MODEL = re.compile(r"(PREVIOUS_)?(EMBED|OPENAI_)")
+# The variables that name language models.
+ANSWERER = {"LLM", "LLM_MODEL", "LLM_MODELS", "LLM_BASE_URL", "LLM_API_KEY", "LLM_PRICES"}
+# What may be given as ARNs of models, and what not.
+MODEL_ARNS = {
+    "": True,
+    "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0": True,
+    "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0": True,
+    "arn:aws:bedrock:*::foundation-model/amazon.nova-lite-v1:0": False,
+    "arn:aws:bedrock:us-east-1::foundation-model/*": False,
+    "*": False,
+}
 # The functions that ask the cache, which are in the VPC with it if there is one.
 CACHED = {"changes", "chat", "documents", "health", "ingest", "search", "upload", "users"}
 
@@ -127,6 +138,32 @@ def check_models(stack: Stack) -> Problems:
             yield f"{role} may search by {searched}"
 
 
+def check_answerers(stack: Stack) -> Problems:
+    """Chat alone may ask language models, and only for streams of models that are named; an answer ends before its function"""
+    streams = "bedrock:InvokeModelWithResponseStream"
+    allowed = [name for name, statement in stack.statements() if streams in strings(statement["Action"])]
+    if allowed != ["AnswerPolicy"]:
+        yield f"{sorted(allowed)} may answer"
+        return
+    policy = stack.document["Resources"]["AnswerPolicy"]
+    if policy.get("Condition") != "AnswersWithBedrock" or policy["Properties"]["Roles"] != [{"Ref": "chatRole"}]:
+        yield f"AnswerPolicy is {policy}"
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    if statement["Action"] != streams:
+        yield f"AnswerPolicy allows {statement['Action']}"
+    parameters = stack.document["Parameters"]
+    if parameters["LlmApiKey"].get("NoEcho") is not True:
+        yield "LlmApiKey is shown"
+    arns = re.compile(parameters["LlmModelArns"]["AllowedPattern"])
+    for arn, wanted in MODEL_ARNS.items():
+        if bool(arns.fullmatch(arn)) is not wanted:
+            yield f"LlmModelArns and {arn!r}"
+    missing = ANSWERER - stack.variables("chat").keys()
+    yield from (f"chat is not told {variable}" for variable in sorted(missing))
+    if parameters["ChatSeconds"]["MaxValue"] >= stack.functions["chat"]["Timeout"]:
+        yield "an answer may take longer than the function"
+
+
 def check_secret(stack: Stack) -> Problems:
     """The secret is made by the stack, outlives it, and reaches functions by reference, anew with each edition"""
     for name, secret in stack.of_type("AWS::SecretsManager::Secret").items():
@@ -153,4 +190,4 @@ def check_secret(stack: Stack) -> Problems:
         yield f"{sorted(asking)} sign, and {sorted(signing)} have the secret"
 
 
-CHECKS = [check_releases, check_canary, check_environments, check_bounds, check_cache, check_models, check_secret]
+CHECKS = [check_releases, check_canary, check_environments, check_bounds, check_cache, check_models, check_answerers, check_secret]

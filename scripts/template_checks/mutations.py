@@ -25,7 +25,16 @@ from .api import (
     check_streaming,
 )
 from .data import check_bucket, check_encryption, check_tables
-from .functions import check_bounds, check_cache, check_canary, check_environments, check_models, check_releases, check_secret
+from .functions import (
+    check_answerers,
+    check_bounds,
+    check_cache,
+    check_canary,
+    check_environments,
+    check_models,
+    check_releases,
+    check_secret,
+)
 from .permissions import check_authorizer_permissions, check_roles, check_vector_search, check_wildcards
 from .queues import check_failures, check_queues, check_stream, check_webhooks
 from .stack import Problems, Stack
@@ -195,6 +204,13 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_models, variable("chat", "EMBEDDING_MODEL", to="other")),
     (check_models, lambda stack: [stack.variables(name).pop("PREVIOUS_EMBEDDER") for name in ("chat", "ingest", "search")]),
     (check_models, statement("searchRole", "SearchChunks", "Resource", to=[])),
+    (check_answerers, put("AnswerPolicy", "Roles", to=[{"Ref": "chatRole"}, {"Ref": "searchRole"}])),
+    (check_answerers, statement("EmbedPolicy", "Embed", "Action", to=["bedrock:InvokeModelWithResponseStream"])),
+    (check_answerers, statement("AnswerPolicy", "Answer", "Action", to=["bedrock:InvokeModelWithResponseStream", "x"])),
+    (check_answerers, variable("chat", "LLM_API_KEY")),
+    (check_answerers, put("chat", "Timeout", to=200)),
+    (check_answerers, lambda stack: stack.document["Parameters"]["LlmApiKey"].pop("NoEcho")),
+    (check_answerers, lambda stack: stack.document["Parameters"]["LlmModelArns"].update(AllowedPattern=".*")),
     (check_secret, attribute("SigningSecret", "DeletionPolicy")),
     (check_secret, put("SigningSecret", "GenerateSecretString", "PasswordLength", to=8)),
     (check_secret, variable("chat", "SIGNING_SECRET", to="secret")),

@@ -320,8 +320,10 @@ impl Chunks {
     /// How much is stored of a document.
     pub async fn count(&self, tenant: &TenantId, document: DocumentId) -> Result<Count, Error> {
         let partition = tables::document_partition(tenant, document);
-        let (passages, postings) = (self.passages(&partition), self.postings(&partition));
-        let (passages, postings) = futures::try_join!(count(passages), count(postings))?;
+        // In boxes: requests are large, and these are part of whatever counts.
+        let passages = Box::pin(count(self.passages(&partition)));
+        let postings = Box::pin(count(self.postings(&partition)));
+        let (passages, postings) = futures::try_join!(passages, postings)?;
         Ok(Count { passages, postings })
     }
 

@@ -107,6 +107,24 @@ pub enum Error {
         /// When some of them may be done.
         retry_after: Duration,
     },
+    /// The tenant has no tokens of language models left for the day.
+    #[error("the budget of {budget} tokens a day is exhausted")]
+    BudgetExhausted {
+        /// How many it has in a day.
+        budget: u64,
+        /// When the day ends.
+        retry_after: Duration,
+    },
+    /// As many answers are being made as may be at a time.
+    #[error("{policy}: {limit} answers are being made")]
+    TooManyStreams {
+        /// The limit that is reached.
+        policy: &'static str,
+        /// How many that are.
+        limit: u32,
+        /// When some of them may be done.
+        retry_after: Duration,
+    },
     /// The language model did not answer as it should.
     #[error("the language model: {fault:?}: {context}")]
     Model {
@@ -148,13 +166,15 @@ impl Error {
 
     /// When to try again, if that is known: whole seconds, rounded up, so never too early.
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        let retry_after = match self {
-            Self::Unavailable { retry_after, .. }
-            | Self::RateLimited { retry_after, .. }
-            | Self::TooManyIngestions { retry_after, .. }
-            | Self::IdempotencyInProgress { retry_after }
-            | Self::Model { retry_after: Some(retry_after), .. } => retry_after,
-            _ => return None,
+        let (Self::Unavailable { retry_after, .. }
+        | Self::RateLimited { retry_after, .. }
+        | Self::TooManyIngestions { retry_after, .. }
+        | Self::BudgetExhausted { retry_after, .. }
+        | Self::TooManyStreams { retry_after, .. }
+        | Self::IdempotencyInProgress { retry_after }
+        | Self::Model { retry_after: Some(retry_after), .. }) = self
+        else {
+            return None;
         };
         Some(u64::try_from(retry_after.as_micros().div_ceil(1_000_000)).unwrap_or(u64::MAX).max(1))
     }

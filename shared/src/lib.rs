@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod budgets;
 pub mod chunks;
 pub mod clients;
 pub mod collections;

@@ -68,3 +68,23 @@ pub fn redis_reconnected() {
 pub fn breaker_open(open: bool) {
     gauge!("ragline_redis_breaker_open").set(f64::from(u8::from(open)));
 }
+
+/// So many answers more, or fewer, are being made in this process.
+pub fn chat_streams(more: f64) {
+    gauge!("ragline_chat_streams").increment(more);
+}
+
+/// The time from when an answer began to its first words.
+pub fn chat_first_token(time: Duration) {
+    histogram!("ragline_chat_first_token_seconds").record(time);
+}
+
+/// Answers that were refused because as many were being made as may be, by the limit.
+pub fn chat_stream_refused(policy: PolicyLabel) {
+    counter!("ragline_chat_streams_refused_total", "policy" => policy).increment(1);
+}
+
+/// Answers that were refused, or ended early, because the tenant's budget was exhausted.
+pub fn chat_budget_exhausted() {
+    counter!("ragline_chat_budget_exhausted_total").increment(1);
+}

@@ -13,6 +13,9 @@ use crate::http::Problem;
 /// The member of an operation that names the lowest role that it lets in, or `anyone`. Where a document or a collection is
 /// concerned, it is the role in the collection.
 pub const LOWEST_ROLE: &str = "x-lowest-role";
+/// The member of an operation that names the schema of its problems, where they are no problem documents. It is gone from the
+/// description as it is served, where each answer has its schema.
+pub const PROBLEM_SCHEMA: &str = "x-problem-schema";
 
 const INTRODUCTION: &str = "Documents go in; searches and cited answers come out, for many tenants that never see each \
     other. A token names the tenant; all ids are of that tenant, and those of another do not exist (404).";
@@ -131,12 +134,15 @@ fn header((name, description, kind, required): &(&str, &str, &str, bool)) -> (St
 }
 
 fn component(refusal: &Refusal) -> (String, Value) {
+    (refusal.name.to_owned(), described(refusal, "application/problem+json", "Problem"))
+}
+
+fn described(refusal: &Refusal, kind: &str, schema: &str) -> Value {
     let mut response = json!({ "description": refusal.description, "headers": references(refusal.headers) });
     if refusal.status != "304" {
-        let schema = json!({ "$ref": "#/components/schemas/Problem" });
-        response["content"] = json!({ "application/problem+json": { "schema": schema } });
+        response["content"] = json!({ kind: { "schema": reference("schemas", schema) } });
     }
-    (refusal.name.to_owned(), response)
+    response
 }
 
 fn references(headers: &[&str]) -> Value {
@@ -173,6 +179,7 @@ fn complete(path: &str, operation: &mut Value) {
     if let Some(body) = operation.get_mut("requestBody").and_then(Value::as_object_mut) {
         body.insert("required".to_owned(), json!(true));
     }
+    let problem_schema = operation.as_object_mut().and_then(|members| members.remove(PROBLEM_SCHEMA));
     let cached = !operation["responses"]["304"].is_null() && !open;
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     for (status, _) in also.iter().filter(|(_, applies)| *applies) {
@@ -181,7 +188,10 @@ fn complete(path: &str, operation: &mut Value) {
     for (status, response) in responses {
         let known = REFUSALS.iter().find(|refusal| refusal.status == status);
         if let Some(refusal) = known.filter(|_| response["content"].is_null() && response["headers"].is_null()) {
-            *response = reference("responses", refusal.name);
+            *response = match problem_schema.as_ref().and_then(Value::as_str) {
+                Some(schema) => described(refusal, "application/json", schema),
+                None => reference("responses", refusal.name),
+            };
             continue;
         }
         let declared = response["headers"].as_object().cloned().unwrap_or_default();

@@ -88,6 +88,11 @@ impl Key {
         Self { pk: partition(tenant), sk: format!("USAGE#{month}") }
     }
 
+    /// The account of a tenant's answers on a day (`2026-11-26`).
+    pub fn budget(tenant: &TenantId, day: &str) -> Self {
+        Self { pk: partition(tenant), sk: format!("{BUDGET}{day}") }
+    }
+
     /// The mark that a record of the stream was counted.
     pub fn counted(tenant: &TenantId, record: &str) -> Self {
         Self { pk: partition(tenant), sk: format!("COUNTED#{record}") }
@@ -143,6 +148,11 @@ impl Key {
         Self { pk: conversations_partition(tenant, subject), sk: format!("{CONVERSATION}{id}") }
     }
 
+    /// Which conversation a chat of an application is, by a hash of the id that it has there.
+    pub fn chat(tenant: &TenantId, subject: Subject<'_>, hash: &str) -> Self {
+        Self { pk: conversations_partition(tenant, subject), sk: format!("{CHAT}{hash}") }
+    }
+
     /// A message of a conversation.
     pub fn message(tenant: &TenantId, conversation: ConversationId, id: MessageId) -> Self {
         Self { pk: conversation_partition(tenant, conversation), sk: format!("{MESSAGE}{id}") }
@@ -188,21 +198,17 @@ pub enum Kind {
     Collection(CollectionId),
     /// A document.
     Document(DocumentId),
-    /// A message of a conversation.
-    Message,
 }
 
 impl Stored {
     /// Reads a key; `None` for everything that is none of these kinds. An error if the key names what cannot exist.
     pub fn from_key(pk: &str, sk: &str) -> Result<Option<Self>, InvalidId> {
         let Some(rest) = pk.strip_prefix("T#") else { return Ok(None) };
-        let (tenant, part) = rest.split_once('#').map_or((rest, None), |(tenant, part)| (tenant, Some(part)));
-        let kind = match part {
-            None => Kind::in_partition_of_tenant(sk)?,
-            Some(part) if part.starts_with(CONVERSATION) && sk.starts_with(MESSAGE) => Some(Kind::Message),
-            Some(_) => None,
-        };
-        kind.map(|kind| Ok(Self { tenant: tenant.parse()?, kind })).transpose()
+        // What has a part behind it is of a user, a conversation or a document.
+        if rest.contains('#') {
+            return Ok(None);
+        }
+        Kind::in_partition_of_tenant(sk)?.map(|kind| Ok(Self { tenant: rest.parse()?, kind })).transpose()
     }
 }
 
@@ -234,12 +240,16 @@ pub const AUDIT: &str = "AUDIT#";
 pub const COLLECTION: &str = "COLLECTION#";
 /// What the sort keys of documents begin with.
 pub const DOCUMENT: &str = "DOC#";
+/// What the sort keys of the accounts of days begin with.
+pub const BUDGET: &str = "BUDGET#";
 /// What the sort keys of webhooks begin with.
 pub const WEBHOOK: &str = "WEBHOOK#";
 /// What the sort keys of a webhook's deliveries begin with.
 pub const EVENT: &str = "EVENT#";
 /// What the sort keys of conversations begin with.
 pub const CONVERSATION: &str = "CONV#";
+/// What the sort keys of chats begin with.
+pub const CHAT: &str = "CHAT#";
 /// What the sort keys of messages begin with.
 pub const MESSAGE: &str = "MSG#";
 
@@ -476,7 +486,6 @@ mod tests {
             (Key::user(&tenant(), &user), Kind::User(user.clone())),
             (Key::api_key(&tenant(), key), Kind::ApiKey(key)),
             (Key::tenant(&tenant()), Kind::Tenant),
-            (Key::message(&tenant(), ConversationId::new(), MessageId::new()), Kind::Message),
         ] {
             assert_eq!(read(&key), Some(Stored { tenant: tenant(), kind }), "{key:?}");
         }
@@ -490,6 +499,8 @@ mod tests {
             Key::health(),
             Key::owners(&tenant()),
             Key::usage(&tenant(), "2026-11"),
+            Key::budget(&tenant(), "2026-11-26"),
+            Key::message(&tenant(), conversation, MessageId::new()),
             Key::counted(&tenant(), "00"),
             Key::audit(&tenant(), AuditId::new()),
             Key::api_key_owner("00"),

@@ -1,7 +1,7 @@
-//! What tenants use: requests and tokens in a month, and what they store.
+//! What tenants use: requests and embedded tokens in a month, and what they store.
 //!
 //! Requests are counted by the door's script and brought here once a minute, beside a read that happens anyway. The rest
-//! follows from the stream of the main table, each record once.
+//! follows from the stream of the main table, each record once. Tokens of answers are a matter of [`crate::budgets`].
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use serde::Deserialize;
@@ -46,14 +46,29 @@ impl std::str::FromStr for Month {
     }
 }
 
+/// A day in UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Day(String);
+
+impl Day {
+    /// The day of a time.
+    pub fn of(time: OffsetDateTime) -> Self {
+        let day = time.to_offset(time::UtcOffset::UTC).day();
+        Self(format!("{}-{day:02}", Month::of(time).as_str()))
+    }
+
+    /// The day as `2026-11-26`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What a tenant used in a month.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Used {
     /// Requests that passed the door.
     pub requests: u64,
-    /// Tokens that answers were made of.
-    pub chat_tokens: u64,
     /// Tokens of documents that were turned into vectors.
     pub embedded_tokens: u64,
 }
@@ -121,10 +136,7 @@ impl Usage {
 
     /// Adds what a record says. `record` names the record: it is counted once, however often it is delivered.
     pub async fn add(&self, tenant: &TenantId, month: &Month, delta: &Delta, record: &str) -> Result<(), Error> {
-        let used = [
-            ("chat_tokens", i128::from(delta.used.chat_tokens)),
-            ("embedded_tokens", i128::from(delta.used.embedded_tokens)),
-        ];
+        let used = [("embedded_tokens", i128::from(delta.used.embedded_tokens))];
         let stock = [
             ("documents", i128::from(delta.stock.documents)),
             ("storage_bytes", i128::from(delta.stock.storage_bytes)),
@@ -178,6 +190,7 @@ mod tests {
     fn a_month_is_written_one_way() {
         let time = time::macros::datetime!(2026-11-30 23:30:00 -2);
         assert_eq!(Month::of(time).as_str(), "2026-12", "the month in UTC counts");
+        assert_eq!(Day::of(time).as_str(), "2026-12-01");
         assert!("2026-01".parse::<Month>().is_ok());
         for wrong in ["", "2026", "2026-13", "2026-1", "26-01", "2026-00", "2026-01-01", "2026-0a"] {
             assert!(wrong.parse::<Month>().is_err(), "{wrong}");

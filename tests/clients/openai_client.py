@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from openai import APIError, APIStatusError, OpenAI
+from openai import APIError, APIStatusError, LengthFinishReasonError, OpenAI
 
 url, token = sys.argv[1:]
 client = OpenAI(base_url=f"{url}/openai/v1", api_key=token, max_retries=0)
@@ -47,7 +47,10 @@ def ask_helper(request: dict[str, Any], question: dict[str, Any]) -> dict[str, A
             if question.get("stop") and event.type == "content.delta" and event.snapshot and not stopped:
                 stopped = True
                 stop(stream.current_completion_snapshot.id)
-        return whole(stream.get_final_completion())
+        try:
+            return whole(stream.get_final_completion())
+        except LengthFinishReasonError as cut_off:
+            return whole(cut_off.completion)
 
 
 def ask_whole(request: dict[str, Any], _question: dict[str, Any]) -> dict[str, Any]:

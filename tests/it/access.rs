@@ -9,7 +9,7 @@ use tests::description::{self, Operation};
 use tests::{TestApp, User};
 
 use self::Body::{Form, Json, Nothing};
-use self::Kind::{Collection, Conversation, Document, Key, Member, Ready, Removed, Tenant, Webhook};
+use self::Kind::{Answer, Collection, Conversation, Document, Key, Member, Ready, Removed, Tenant, Webhook};
 
 /// Stands in everything that the tenant owns.
 const SECRET: &str = "blubberwort";
@@ -20,6 +20,8 @@ const ROLES: [Role; 5] = [Role::Viewer, Role::Editor, Role::Admin, Role::Owner, 
 /// What an id in a path names.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
+    /// An answer that was made.
+    Answer,
     Collection,
     Conversation,
     Document,
@@ -65,7 +67,12 @@ const fn ask(
 }
 
 const NEW_NAME: Body = Json(r#"{"name": "Another"}"#);
-const TRIES: [Try; 42] = [
+const UI_CHAT: Body = Json(
+    r#"{"id": "chat 1", "messages": [{"role": "user", "parts": [{"type": "text", "text": "What is the secret?"}]}]}"#,
+);
+const COMPLETION: Body =
+    Json(r#"{"model": "ragline", "messages": [{"role": "user", "content": "What is the secret?"}]}"#);
+const TRIES: [Try; 48] = [
     ask("GET", "/health", None, Nothing, (200, 200)),
     ask("GET", "/health/ready", None, Nothing, (200, 200)),
     ask("GET", "/openapi.json", None, Nothing, (200, 200)),
@@ -84,6 +91,13 @@ const TRIES: [Try; 42] = [
     ask("DELETE", "/collections/{id}", Some(Collection), Nothing, (202, 404)),
     ask("POST", "/search", None, Json(r#"{"query": "What is the secret?"}"#), (200, 200)),
     ask("POST", "/chat", None, Json(r#"{"message": "What is the secret?", "stream": false}"#), (200, 200)),
+    ask("GET", "/chat/{id}/stream", Some(Answer), Nothing, (200, 404)),
+    ask("POST", "/chat/{id}/stop", Some(Answer), Nothing, (202, 404)),
+    ask("POST", "/chat/ai-sdk", None, UI_CHAT, (200, 200)),
+    // Nothing is being made there, for the caller too.
+    ask("GET", "/chat/ai-sdk/{id}/stream", Some(Conversation), Nothing, (204, 204)),
+    ask("POST", "/openai/v1/chat/completions", None, COMPLETION, (200, 200)),
+    ask("GET", "/openai/v1/models", None, Nothing, (200, 200)),
     ask("GET", "/conversations", None, Nothing, (200, 200)),
     ask("GET", "/conversations/{id}", Some(Conversation), Nothing, (200, 404)),
     ask("PATCH", "/conversations/{id}", Some(Conversation), Json(r#"{"title": "Another"}"#), (200, 404)),
@@ -158,6 +172,10 @@ async fn made(owner: &User<'_>, caller: &User<'_>, kind: Kind, number: usize) ->
         Conversation => {
             let question = json!({ "message": format!("{SECRET}?"), "stream": false });
             text(&caller.post("/chat", question).await.expect(200).body["conversation_id"])
+        }
+        Answer => {
+            let question = json!({ "message": format!("{SECRET}?"), "stream": false });
+            text(&caller.post("/chat", question).await.expect(200).body["message_id"])
         }
         Key => text(&caller.post("/keys", json!({ "name": SECRET })).await.expect(201).body["id"]),
         Member => {
@@ -280,7 +298,7 @@ async fn owned(owner: &User<'_>, kind: Option<Kind>, id: &str) -> Value {
         Some(Collection) => "/collections",
         Some(Key) => "/keys",
         Some(Webhook) => "/webhooks",
-        Some(Removed | Tenant) | None => return Value::Null,
+        Some(Answer | Removed | Tenant) | None => return Value::Null,
     };
     let list = owner.get(list).await.expect(200).body;
     list["data"].as_array().unwrap().iter().find(|each| each["id"] == id).cloned().expect("it is there")

@@ -147,9 +147,10 @@ async fn a_tenants_limits_are_data_and_hold_from_the_next_request_on() {
     let tenant = put_tenant(&app, "acme", json!({ "plan": "pro", "limits": limits })).await.expect(200).body;
     let expected = json!({
         "user_per_minute": 3, "tenant_per_hour": 20_000, "ip_per_minute": 70,
-        "documents": 100_000, "storage_bytes": 100_000_000_000_u64, "ingestions": 10_000
+        "documents": 100_000, "storage_bytes": 100_000_000_000_u64, "ingestions": 10_000,
+        "daily_tokens": 1_000_000_000, "user_streams": 1_000, "tenant_streams": 1_000
     });
-    assert_eq!(tenant, json!({ "id": "acme", "name": null, "plan": "pro", "limits": expected }));
+    assert_eq!(tenant, json!({ "id": "acme", "name": null, "plan": "pro", "limits": expected, "chat": {} }));
     let me = ada.get("/users/me").await.expect(200);
     assert_eq!((quota(&me, "user"), quota(&me, "ip")), (3, 70));
     assert!(remaining(&me, "ip") < 70);

@@ -75,7 +75,7 @@ async fn callers_who_are_known_cost_no_call_of_the_database_and_a_search_only_it
     assert_eq!(proxy.occurrences(CALL), before, "calls of the database in {REQUESTS} requests");
 
     let count = |operation: &str| proxy.occurrences(&format!("{CALL}{operation}"));
-    let (searches, batches) = (count("SearchVectors"), count("BatchGetItem"));
+    let (searches, batches, terms) = (count("SearchVectors"), count("BatchGetItem"), count("Query"));
     let mut expected = 0;
     for (number, (caller, _, collections)) in callers.iter().enumerate() {
         // A query of its own, so that nobody gets the answer of another.
@@ -85,7 +85,8 @@ async fn callers_who_are_known_cost_no_call_of_the_database_and_a_search_only_it
     }
     assert_eq!(count("SearchVectors") - searches, expected, "one for each collection that the caller may read");
     assert_eq!(count("BatchGetItem") - batches, callers.len(), "one for the documents behind the hits");
-    assert_eq!(proxy.occurrences(CALL) - before, expected + callers.len(), "and no other");
+    assert_eq!(count("Query") - terms, expected, "one in each collection for the number, which is an uncommon word");
+    assert_eq!(proxy.occurrences(CALL) - before, 2 * expected + callers.len(), "and no other");
     app.stop().await;
     database.stop().await;
 }

@@ -7,7 +7,7 @@ use shared::documents::{Document, Documents, Metadata, Status};
 use shared::tenancy::{CollectionId, DocumentId, TenantId};
 use time::OffsetDateTime;
 
-fn project() -> PathBuf {
+pub(crate) fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
@@ -18,15 +18,17 @@ pub fn project_file(path: &str) -> String {
 
 /// The sample documents beside the project.
 pub fn documents() -> Option<PathBuf> {
-    present(project().join("../shared/data/documents"), "the sample documents")
+    present("../shared/data/documents", "the sample documents")
 }
 
 /// The weights that `make test` fetches.
 pub fn weights() -> Option<PathBuf> {
-    present(project().join(".ragline/models/all-MiniLM-L6-v2"), "the weights of all-MiniLM-L6-v2")
+    present(".ragline/models/all-MiniLM-L6-v2", "the weights of all-MiniLM-L6-v2")
 }
 
-fn present(path: PathBuf, what: &str) -> Option<PathBuf> {
+/// Something beside the project or installed in it.
+pub(crate) fn present(path: &str, what: &str) -> Option<PathBuf> {
+    let path = project().join(path);
     if path.exists() {
         return Some(path);
     }

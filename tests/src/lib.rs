@@ -9,6 +9,8 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+mod answering;
+mod clients;
 mod cluster;
 pub mod data;
 pub mod description;
@@ -43,6 +45,8 @@ use shared::texts::Texts;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
+pub use answering::Answering;
+pub use clients::Client;
 pub use cluster::RedisCluster;
 pub use embeddings::Embeddings;
 pub use instance::Instance;
@@ -59,12 +63,15 @@ pub use streamed::{Streamed, markers};
 pub use user::{Answer, User};
 
 /// Vectors without weights, and limits that no test reaches unless it means to.
-const DEFAULTS: [(&str, &str); 5] = [
+const DEFAULTS: [(&str, &str); 8] = [
     ("EMBEDDER", "hashing"),
     ("EMBEDDING_DIMENSIONS", "384"),
     ("LIMIT_USER_PER_MINUTE", "1000000"),
     ("LIMIT_TENANT_PER_HOUR", "10000000"),
     ("LIMIT_IP_PER_MINUTE", "1000000"),
+    ("LIMIT_DAILY_TOKENS", "1000000000"),
+    ("LIMIT_USER_STREAMS", "1000"),
+    ("LIMIT_TENANT_STREAMS", "1000"),
 ];
 
 /// A local installation.

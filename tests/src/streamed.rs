@@ -76,8 +76,9 @@ impl Streamed {
         let text = self.text();
         let units: Vec<u16> = text.encode_utf16().collect();
         for citation in self.citations() {
-            let place = citation["start"].as_u64().unwrap() as usize..citation["end"].as_u64().unwrap() as usize;
-            assert_eq!(String::from_utf16(&units[place]).unwrap(), format!("[{}]", citation["n"]), "{text}");
+            let place = |name: &str| usize::try_from(citation[name].as_u64().unwrap()).unwrap();
+            let marker = &units[place("start")..place("end")];
+            assert_eq!(String::from_utf16(marker).unwrap(), format!("[{}]", citation["n"]), "{text}");
             let source = sources.iter().find(|source| source["n"] == citation["n"]);
             let source = source.unwrap_or_else(|| panic!("{citation} is of nothing that was found"));
             for name in ["chunk_id", "document_id", "filename"] {

@@ -49,6 +49,11 @@ impl<'a> User<'a> {
         Self::new(self.http, url.to_owned(), self.token.clone())
     }
 
+    /// The token, if there is one.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// The same person with a header on every request.
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));

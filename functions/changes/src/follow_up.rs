@@ -40,7 +40,6 @@ pub(crate) async fn follow_up(state: &State, change: &Change, webhooks: &mut Web
             follow_document(state, change, *id).await?;
             notices::send(state, change, *id, webhooks).await?;
         }
-        Kind::Message => count_message(state, change).await?,
         Kind::Collection(id) => {
             if was_just(change, |item| item.deleted_at)?.is_some() {
                 purge_collection(state, tenant, id).await?;
@@ -134,23 +133,6 @@ async fn follow_move(state: &State, tenant: &TenantId, id: DocumentId) -> Result
         Ok(()) | Err(CacheError::NotConfigured) => Ok(()),
         Err(error) => Err(Error::unavailable(error.to_string())),
     }
-}
-
-async fn count_message(state: &State, change: &Change) -> Result<(), Fault> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Message {
-        usage: Option<Tokens>,
-    }
-    #[derive(Deserialize)]
-    struct Tokens {
-        input_tokens: u64,
-        output_tokens: u64,
-    }
-    let (before, after): (Message, Message) = change.sides()?;
-    let tokens = |message: Message| message.usage.map_or(0, |usage| usage.input_tokens + usage.output_tokens);
-    let chat_tokens = tokens(after).saturating_sub(tokens(before));
-    add(state, change, &Delta { used: Used { chat_tokens, ..Used::default() }, ..Delta::default() }).await
 }
 
 async fn add(state: &State, change: &Change, delta: &Delta) -> Result<(), Fault> {

@@ -42,7 +42,7 @@ fn scopes(change: &Change) -> Vec<Scope> {
         Kind::User(_) if is_decision(change).unwrap_or(true) => vec![Scope::Users],
         Kind::ApiKey(_) if change.is_removal() => vec![Scope::Users],
         // A user who appears, or a key that is used, changes nothing for anybody.
-        Kind::User(_) | Kind::ApiKey(_) | Kind::Message => Vec::new(),
+        Kind::User(_) | Kind::ApiKey(_) => Vec::new(),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use chat::{Conversations, Models, State};
+use chat::{Conversations, Models, Process, Runs, State};
+use shared::budgets::Budgets;
 use shared::clients::{Builder, Clients};
-use shared::config::LlmConfig;
+use shared::config::{DoorConfig, LlmConfig};
 use shared::documents::Documents;
 use shared::page::Pages;
 use shared::texts::Texts;
@@ -16,16 +17,27 @@ async fn main() -> Result<(), lambda_http::Error> {
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
-    let pages = Pages::new(&dynamodb, &builder.signer()?);
+    let signer = builder.signer()?;
+    let pages = Pages::new(&dynamodb, &signer);
+    let config = Arc::new(LlmConfig::from_variables(builder.variables())?);
     let state = State {
         door,
         retriever: builder.retriever(&dynamodb, &redis, builder.models()?)?,
+        budgets: Budgets::new(&dynamodb),
         documents: Documents::new(&dynamodb),
         texts: Texts::new(&blobs),
+        content_urls: builder.content_urls(&blobs, &signer)?,
         conversations: Conversations::new(&dynamodb, &pages),
         pages,
-        models: Models::extractive(),
-        config: Arc::new(LlmConfig::from_variables(builder.variables())?),
+        // Lambda freezes it when it has answered.
+        runs: Runs::new(
+            &redis,
+            Process::IsFrozen,
+            DoorConfig::from_variables(builder.variables())?.fallback_share_spending,
+        ),
+        idempotency: builder.idempotency(&dynamodb, &signer)?,
+        models: Models::new(&config, builder.llm(&config)?),
+        config,
     };
     http::run_streaming(chat::router(state)).await
 }

@@ -8,10 +8,13 @@ mod usage;
 mod users;
 mod webhooks;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{delete, get, patch, post, put};
+use shared::budgets::Budgets;
 use shared::clients::Queue;
 use shared::config::Reach;
 use shared::door::{Door, Idempotency, Scope};
@@ -41,8 +44,12 @@ pub struct State {
     pub users: Users,
     /// API keys.
     pub keys: Keys,
+    /// The language models that a tenant may be given.
+    pub models: Arc<BTreeSet<String>>,
     /// What was used.
     pub usage: Usage,
+    /// What answers of the day took.
+    pub budgets: Budgets,
     /// Webhooks.
     pub webhooks: Webhooks,
     /// What they sign with.

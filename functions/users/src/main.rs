@@ -1,7 +1,10 @@
 //! The `users` function.
 
+use std::sync::Arc;
+
+use shared::budgets::Budgets;
 use shared::clients::{Builder, Clients};
-use shared::config::Reach;
+use shared::config::{LlmConfig, Reach};
 use shared::keys::Keys;
 use shared::page::Pages;
 use shared::tenants::Tenants;
@@ -22,7 +25,9 @@ async fn main() -> Result<(), lambda_http::Error> {
         tenants: Tenants::new(&dynamodb),
         users: Users::new(&dynamodb),
         keys: Keys::new(&dynamodb),
+        models: Arc::new(LlmConfig::models_from_variables(builder.variables())?),
         usage: Usage::new(&dynamodb),
+        budgets: Budgets::new(&dynamodb),
         webhooks: Webhooks::new(&dynamodb),
         secrets: Secrets::new(&signer),
         reach: Reach::from_variables(builder.variables())?,

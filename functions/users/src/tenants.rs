@@ -6,7 +6,7 @@ use shared::door::{Limits, Overrides, Scope};
 use shared::error::Error;
 use shared::http::{Json, PathId};
 use shared::tenancy::{Permission, Principal, TenantId};
-use shared::tenants::Tenant;
+use shared::tenants::{ChatSettings, Tenant};
 use utoipa::ToSchema;
 
 use crate::State;
@@ -21,6 +21,8 @@ pub(crate) struct TenantView {
     plan: String,
     /// Those that hold: the plan's, and what overrides them.
     limits: Limits,
+    /// How its questions are answered, where that differs from the deployment.
+    chat: ChatSettings,
 }
 
 #[utoipa::path(
@@ -51,6 +53,8 @@ pub(crate) struct PutTenant {
     plan: Option<String>,
     #[serde(default, deserialize_with = "shared::http::object")]
     limits: Overrides,
+    #[serde(default, deserialize_with = "shared::http::object")]
+    chat: ChatSettings,
 }
 
 /// Describes a tenant anew. What is left out is forgotten. It holds from the next request on.
@@ -70,11 +74,11 @@ pub(crate) async fn put(
 ) -> Result<Json<TenantView>, Error> {
     principal.require(Permission::Operate)?;
     let id: TenantId = id.parse().map_err(|rule| Error::field("id", format!("{rule}")))?;
-    let tenant = Tenant { name: body.name, plan: body.plan, limits: body.limits, version: 0 };
-    if let Some((field, rule)) = tenant.fault(&state.door.plans().names()) {
+    let tenant = Tenant { name: body.name, plan: body.plan, limits: body.limits, chat: body.chat, version: 0 };
+    if let Some((field, rule)) = tenant.fault(&state.door.plans().names(), &state.models) {
         return Err(Error::field(field, rule));
     }
-    let detail = json!({ "name": tenant.name, "plan": tenant.plan, "limits": tenant.limits });
+    let detail = json!({ "name": tenant.name, "plan": tenant.plan, "limits": tenant.limits, "chat": tenant.chat });
     state.tenants.put(&id, &tenant, &Entry::new(&principal, Action::PutTenant, &id, detail)).await?;
     // The door tells the cache of changes in the caller's own tenant; this is another.
     state.door.epochs().changed(&id, &[Scope::Users]).await?;
@@ -85,5 +89,5 @@ fn view(state: &State, id: TenantId, tenant: Tenant) -> TenantView {
     let plans = state.door.plans();
     let plan = tenant.plan.unwrap_or_else(|| plans.standard().to_owned());
     let limits = tenant.limits.over(plans.limits(&plan));
-    TenantView { id, name: tenant.name, plan, limits }
+    TenantView { id, name: tenant.name, plan, limits, chat: tenant.chat }
 }

@@ -26,6 +26,7 @@ pub(crate) struct UsageQuery {
 pub(crate) struct UsageView {
     period: String,
     requests: u64,
+    /// Those that answers took.
     chat_tokens: u64,
     embedded_tokens: u64,
     /// These three as they are now, whatever the period.
@@ -35,7 +36,21 @@ pub(crate) struct UsageView {
     ingesting: u64,
     /// How much of each of the last three there may be.
     quotas: Quotas,
+    /// Tokens of language models today, whatever the period.
+    daily_tokens: DailyTokens,
     limits: Vec<LimitStatus>,
+}
+
+/// The tokens of language models that a tenant may spend in a day in UTC.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DailyTokens {
+    /// How many there may be.
+    quota: u64,
+    /// Those that answers took.
+    used: u64,
+    /// Those that answers may still take that are being made.
+    reserved: u64,
+    remaining: u64,
 }
 
 /// What the tenant used in a month, this one unless another is asked for.
@@ -54,25 +69,34 @@ pub(crate) async fn read(
     Query(query): Query<UsageQuery>,
 ) -> Result<Json<UsageView>, Error> {
     principal.require(Permission::Manage)?;
+    let now = OffsetDateTime::now_utc();
     let month = match query.period {
-        None => Month::of(OffsetDateTime::now_utc()),
+        None => Month::of(now),
         Some(text) => text.parse().map_err(|()| Error::field("period", "must be a month such as 2026-11"))?,
     };
-    let (stored, pending) = futures::join!(
+    let (stored, chat_tokens, spent, pending) = futures::join!(
         state.usage.get(&principal.tenant, &month),
+        state.budgets.used_in(&principal.tenant, &month, now),
+        state.budgets.spent(&principal.tenant, now),
         state.door.pending_requests(&principal.tenant, &month),
     );
-    let (used, stock) = stored?;
+    let ((used, stock), spent, quota) = (stored?, spent?, tenant.limits.spending().daily_tokens);
     Ok(Json(UsageView {
         period: month.as_str().to_owned(),
         requests: used.requests + pending,
-        chat_tokens: used.chat_tokens,
+        chat_tokens: chat_tokens?,
         embedded_tokens: used.embedded_tokens,
         // The records of one document may be worked off out of order, so that a sum is below zero for a moment.
         storage_bytes: u64::try_from(stock.storage_bytes).unwrap_or(0),
         documents: u64::try_from(stock.documents).unwrap_or(0),
         ingesting: u64::try_from(stock.ingesting).unwrap_or(0),
         quotas: tenant.limits.quotas(),
+        daily_tokens: DailyTokens {
+            quota,
+            used: spent.used,
+            reserved: spent.reserved,
+            remaining: quota.saturating_sub(spent.used + spent.reserved),
+        },
         limits: standings.status(),
     }))
 }

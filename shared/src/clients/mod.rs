@@ -7,6 +7,7 @@ mod announcements;
 mod blobs;
 mod content_urls;
 mod dynamodb;
+mod llm;
 mod outside;
 mod queue;
 mod redis;
@@ -23,14 +24,15 @@ pub use self::announcements::ANNOUNCEMENTS_FOLDER;
 pub use self::blobs::{BlobKey, Blobs, Fetched};
 pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
 pub use self::dynamodb::DynamoDb;
+pub use self::llm::LlmClient;
 pub use self::outside::{Outside, Unanswered};
 pub use self::queue::{FolderQueue, LONGEST_DELAY, LONGEST_HIDING, Message, Place, Queue};
 pub use self::redis::{CacheError, Redis, Script};
 pub use self::upload_urls::{Announced, SignedUpload, UploadRequest, UploadUrls};
 use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
-    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, QueueConfig,
-    Reach, RedisConfig, RerankConfig, SearchConfig, SigningConfig, Variables,
+    AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, LlmConfig,
+    QueueConfig, Reach, RedisConfig, RerankConfig, SearchConfig, SigningConfig, Variables,
 };
 use crate::door::{Door, Epochs, Idempotency};
 use crate::embed::{self, Models};
@@ -126,6 +128,11 @@ impl Builder {
         let previous = EmbeddingConfig::previous_from_variables(&self.variables)?;
         let previous = previous.map(|config| embed::from_config(&config, &self.aws)).transpose()?;
         Ok(Models { current, previous })
+    }
+
+    /// The way to the language models, if those that are configured need one.
+    pub fn llm(&self, config: &LlmConfig) -> Result<Option<LlmClient>, ClientError> {
+        llm::open(config, &self.aws)
     }
 
     /// The verifier of bearer tokens.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{ConfigError, Variables};
-use crate::door::{Limits, Overrides, Plans, Quotas};
+use crate::door::{Limits, Overrides, Plans, Quotas, Spending};
 
 /// The plan of a tenant that was given none.
 const STANDARD: &str = "standard";
@@ -11,8 +11,10 @@ const STANDARD: &str = "standard";
 #[derive(Debug, Clone)]
 pub struct DoorConfig {
     /// `LIMIT_USER_PER_MINUTE` (60), `LIMIT_TENANT_PER_HOUR` (1000) and `LIMIT_IP_PER_MINUTE` (300), `LIMIT_DOCUMENTS`
-    /// (100,000), `LIMIT_STORAGE_BYTES` (100 GB) and `LIMIT_INGESTIONS` (10,000 at a time): the plan `standard`. `PLANS`: further plans, a JSON object such as
-    /// `{"pro": {"user_per_minute": 600, "tenant_per_hour": 20000}}`; what a plan leaves out is as in `standard`.
+    /// (100,000), `LIMIT_STORAGE_BYTES` (100 GB), `LIMIT_INGESTIONS` (10,000 at a time), `LIMIT_DAILY_TOKENS` (2,000,000),
+    /// `LIMIT_USER_STREAMS` (10 at a time) and `LIMIT_TENANT_STREAMS` (100 at a time): the plan `standard`. `PLANS`: further
+    /// plans, a JSON object such as `{"pro": {"user_per_minute": 600, "tenant_per_hour": 20000}}`; what a plan leaves out is
+    /// as in `standard`.
     pub plans: Plans,
     /// `DOOR_RECORD_SECONDS`: how long plans and profiles are kept in the cache if nobody changes them (300).
     pub record_seconds: u64,
@@ -69,6 +71,15 @@ fn plans(variables: &Variables) -> Result<Plans, ConfigError> {
         documents: quota("LIMIT_DOCUMENTS", usual.documents)?,
         storage_bytes: quota("LIMIT_STORAGE_BYTES", usual.storage_bytes)?,
         ingestions: quota("LIMIT_INGESTIONS", usual.ingestions)?,
+    });
+    let (usual, streams) = (Spending::default(), |name, default: u32| {
+        let number = variables.number(name, default.into(), 1..=Spending::MAX_STREAMS.into())?;
+        Ok::<_, ConfigError>(u32::try_from(number).unwrap_or(Spending::MAX_STREAMS))
+    });
+    let standard = standard.with_spending(Spending {
+        daily_tokens: quota("LIMIT_DAILY_TOKENS", usual.daily_tokens)?,
+        user_streams: streams("LIMIT_USER_STREAMS", usual.user_streams)?,
+        tenant_streams: streams("LIMIT_TENANT_STREAMS", usual.tenant_streams)?,
     });
     let others: BTreeMap<String, Overrides> = match variables.optional_text("PLANS") {
         None => BTreeMap::new(),

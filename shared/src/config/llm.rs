@@ -37,7 +37,8 @@ pub struct LlmConfig {
     /// `LLM_MODELS`: further models of the same provider that a tenant may be given, separated by commas. `extractive` is
     /// always one of them.
     pub models: BTreeSet<String>,
-    /// `LLM_BASE_URL`: the address that `/chat/completions` is appended to. Required for `openai`.
+    /// `LLM_BASE_URL`: the address that `/chat/completions` is appended to. Required for `openai`; for `bedrock` another
+    /// endpoint than that of the region.
     pub base_url: Option<Url>,
     /// `LLM_API_KEY`: sent as a bearer token, if set.
     pub api_key: Option<String>,
@@ -67,33 +68,37 @@ pub struct LlmConfig {
 }
 
 impl LlmConfig {
+    /// The most that `CHAT_MAX_OUTPUT_TOKENS` may be.
+    pub const MOST_OUTPUT_TOKENS: u32 = 65_536;
+    /// The most that `CHAT_MAX_TOKENS` may be.
+    pub const MOST_TOKENS: u32 = 10_000_000;
+    /// The most that `CHAT_MAX_CENTS` may be.
+    pub const MOST_CENTS: u32 = 100_000;
+
+    /// The models that a tenant may be given: `extractive`, `LLM_MODEL` and `LLM_MODELS`.
+    pub fn models_from_variables(variables: &Variables) -> Result<BTreeSet<String>, ConfigError> {
+        let (_, model) = kind_and_model(variables)?;
+        Ok(models(variables, &model))
+    }
+
     /// Reads the variables named above.
     pub fn from_variables(variables: &Variables) -> Result<Self, ConfigError> {
-        let kinds = [("extractive", LlmKind::Extractive), ("bedrock", LlmKind::Bedrock), ("openai", LlmKind::Openai)];
-        let kind = variables.choice("LLM", &kinds)?;
+        let (kind, model) = kind_and_model(variables)?;
         let base_url = variables.optional_url("LLM_BASE_URL", &["https", "http"])?;
-        let model = match kind {
-            LlmKind::Extractive => EXTRACTIVE.to_owned(),
-            LlmKind::Bedrock => variables.text("LLM_MODEL", "amazon.nova-lite-v1:0"),
-            LlmKind::Openai => variables.required_text("LLM_MODEL", "the name of a model when LLM is openai")?,
-        };
         if kind == LlmKind::Openai && base_url.is_none() {
             return Err(ConfigError::Missing {
                 name: "LLM_BASE_URL",
                 allowed: "the address of an OpenAI-compatible server when LLM is openai".to_owned(),
             });
         }
-        let further = variables.text("LLM_MODELS", "");
-        let further = further.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let models = [EXTRACTIVE, &model].into_iter().chain(further).map(str::to_owned).collect();
-        let number = |name, default, most| {
-            let number = variables.number(name, default, 1..=most)?;
+        let number = |name, default, most: u32| {
+            let number = variables.number(name, default, 1..=most.into())?;
             Ok::<_, ConfigError>(u32::try_from(number).unwrap_or(u32::MAX))
         };
         Ok(Self {
             kind,
+            models: models(variables, &model),
             model,
-            models,
             base_url,
             api_key: variables.optional_text("LLM_API_KEY").map(str::to_owned),
             connect_timeout: variables.milliseconds("LLM_CONNECT_TIMEOUT_MS", 3_000)?,
@@ -101,9 +106,9 @@ impl LlmConfig {
             idle_timeout: variables.milliseconds("LLM_IDLE_TIMEOUT_MS", 15_000)?,
             prices: prices(variables)?,
             max_steps: number("CHAT_MAX_STEPS", 6, 50)?,
-            max_output_tokens: number("CHAT_MAX_OUTPUT_TOKENS", 1_024, 65_536)?,
-            max_tokens: number("CHAT_MAX_TOKENS", 50_000, 10_000_000)?,
-            max_cents: number("CHAT_MAX_CENTS", 10, 100_000)?,
+            max_output_tokens: number("CHAT_MAX_OUTPUT_TOKENS", 1_024, Self::MOST_OUTPUT_TOKENS)?,
+            max_tokens: number("CHAT_MAX_TOKENS", 50_000, Self::MOST_TOKENS)?,
+            max_cents: number("CHAT_MAX_CENTS", 10, Self::MOST_CENTS)?,
             history_tokens: number("CHAT_HISTORY_TOKENS", 4_000, 1_000_000)?,
             result_tokens: number("CHAT_RESULT_TOKENS", 6_000, 1_000_000)?,
             time: Duration::from_secs(variables.number("CHAT_SECONDS", 120, 1..=900)?),
@@ -123,6 +128,23 @@ impl LlmConfig {
 
 /// The name of the answerer that needs no model.
 const EXTRACTIVE: &str = "extractive";
+
+fn kind_and_model(variables: &Variables) -> Result<(LlmKind, String), ConfigError> {
+    let kinds = [("extractive", LlmKind::Extractive), ("bedrock", LlmKind::Bedrock), ("openai", LlmKind::Openai)];
+    let kind = variables.choice("LLM", &kinds)?;
+    let model = match kind {
+        LlmKind::Extractive => EXTRACTIVE.to_owned(),
+        LlmKind::Bedrock => variables.text("LLM_MODEL", "amazon.nova-lite-v1:0"),
+        LlmKind::Openai => variables.required_text("LLM_MODEL", "the name of a model when LLM is openai")?,
+    };
+    Ok((kind, model))
+}
+
+fn models(variables: &Variables, model: &str) -> BTreeSet<String> {
+    let further = variables.text("LLM_MODELS", "");
+    let further = further.split(',').map(str::trim).filter(|name| !name.is_empty());
+    [EXTRACTIVE, model].into_iter().chain(further).map(str::to_owned).collect()
+}
 
 fn prices(variables: &Variables) -> Result<BTreeMap<String, Price>, ConfigError> {
     let Some(text) = variables.optional_text("LLM_PRICES") else { return Ok(BTreeMap::new()) };

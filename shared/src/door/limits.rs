@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::quotas::Quotas;
+use super::spending::Spending;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -69,13 +70,16 @@ pub struct Limits {
     ip_per_minute: u32,
     #[serde(flatten)]
     quotas: Quotas,
+    #[serde(flatten)]
+    spending: Spending,
 }
 
 impl Limits {
     /// Limits from requests of a user in a minute, of the tenant in an hour and from an address in a minute; with the usual
-    /// quotas.
+    /// quotas and spending.
     pub fn new(user_per_minute: u32, tenant_per_hour: u32, ip_per_minute: u32) -> Self {
-        Self { user_per_minute, tenant_per_hour, ip_per_minute, quotas: Quotas::default() }
+        let (quotas, spending) = (Quotas::default(), Spending::default());
+        Self { user_per_minute, tenant_per_hour, ip_per_minute, quotas, spending }
     }
 
     /// The same limits with these quotas.
@@ -84,9 +88,20 @@ impl Limits {
         Self { quotas, ..self }
     }
 
+    /// The same limits with this spending.
+    #[must_use]
+    pub fn with_spending(self, spending: Spending) -> Self {
+        Self { spending, ..self }
+    }
+
     /// What the tenant may store.
     pub fn quotas(self) -> Quotas {
         self.quotas
+    }
+
+    /// What the tenant's answers may take.
+    pub fn spending(self) -> Spending {
+        self.spending
     }
 
     /// The policy for a subject.
@@ -128,6 +143,18 @@ pub struct Overrides {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     pub ingestions: Option<u64>,
+    /// Tokens of language models in a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
+    pub daily_tokens: Option<u64>,
+    /// Answers that are being made for one user at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1_000)]
+    pub user_streams: Option<u32>,
+    /// Answers that are being made for the tenant at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1_000)]
+    pub tenant_streams: Option<u32>,
 }
 
 impl Overrides {
@@ -141,13 +168,20 @@ impl Overrides {
             ("tenant_per_hour", self.tenant_per_hour),
             ("ip_per_minute", self.ip_per_minute),
         ];
-        let quotas =
-            [("documents", self.documents), ("storage_bytes", self.storage_bytes), ("ingestions", self.ingestions)];
+        let quotas = [
+            ("documents", self.documents),
+            ("storage_bytes", self.storage_bytes),
+            ("ingestions", self.ingestions),
+            ("daily_tokens", self.daily_tokens),
+        ];
+        let streams = [("user_streams", self.user_streams), ("tenant_streams", self.tenant_streams)];
         let rates = rates.map(|(name, limit)| (name, limit.map(u64::from), u64::from(Self::MAX)));
+        let streams = streams.map(|(name, limit)| (name, limit.map(u64::from), u64::from(Spending::MAX_STREAMS)));
         let quotas = quotas.map(|(name, limit)| (name, limit, Quotas::MAX));
         rates
             .into_iter()
             .chain(quotas)
+            .chain(streams)
             .find(|(_, limit, most)| limit.is_some_and(|limit| !(1..=*most).contains(&limit)))
             .map(|(name, _, most)| (name, most))
     }
@@ -162,6 +196,11 @@ impl Overrides {
                 documents: self.documents.unwrap_or(limits.quotas.documents),
                 storage_bytes: self.storage_bytes.unwrap_or(limits.quotas.storage_bytes),
                 ingestions: self.ingestions.unwrap_or(limits.quotas.ingestions),
+            },
+            spending: Spending {
+                daily_tokens: self.daily_tokens.unwrap_or(limits.spending.daily_tokens),
+                user_streams: self.user_streams.unwrap_or(limits.spending.user_streams),
+                tenant_streams: self.tenant_streams.unwrap_or(limits.spending.tenant_streams),
             },
         }
     }

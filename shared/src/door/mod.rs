@@ -25,6 +25,7 @@ mod memory;
 mod quotas;
 mod records;
 mod script;
+mod spending;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub use self::limits::{LimitStatus, Limits, Overrides, Plans, Policy, Standings,
 pub use self::quotas::Quotas;
 pub use self::records::TenantRecord;
 use self::script::FillScript;
+pub use self::spending::Spending;
 use crate::auth::Authenticator;
 use crate::clients::{DynamoDb, Redis};
 use crate::config::DoorConfig;

@@ -15,8 +15,9 @@ use crate::error::Error;
 use crate::keys::{self, ApiKey, Keys};
 use crate::tables::Key;
 use crate::tenancy::{self, Access, CollectionId, KeyLimits, Memberships, Principal, Role, TenantId};
+use crate::tenants::{self, ChatSettings};
+use crate::usage;
 use crate::users::{self, User, Users};
-use crate::{tenants, usage};
 
 /// How precisely it is known when a key was last used.
 const LAST_USED: Duration = Duration::minutes(5);
@@ -30,6 +31,9 @@ pub struct TenantRecord {
     pub plan: String,
     /// The limits that hold.
     pub limits: Limits,
+    /// How its questions are answered, where that differs from the deployment.
+    #[serde(default)]
+    pub chat: ChatSettings,
     /// Its collections, and who may read each.
     pub collections: BTreeMap<CollectionId, Access>,
     /// Those whose documents all have vectors of an edition after the first.
@@ -176,8 +180,8 @@ pub(super) async fn load(
         let stored = tenants::from_item(tenant_item)?;
         let plan = stored.plan.unwrap_or_else(|| plans.standard().to_owned());
         let limits = stored.limits.over(plans.limits(&plan));
-        let (name, version) = (stored.name, stored.version);
-        loaded.tenant = Some(TenantRecord { name, plan, limits, collections, editions, had_others, version });
+        let (name, chat, version) = (stored.name, stored.chat, stored.version);
+        loaded.tenant = Some(TenantRecord { name, plan, limits, chat, collections, editions, had_others, version });
     }
     if needed.caller {
         let user = user.map(users::from_item).transpose()?;

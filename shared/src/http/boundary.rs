@@ -12,12 +12,13 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
 use ulid::Ulid;
 
-use super::problem::{Problem, problem_for, problem_for_status};
+use super::problem::{Problem, ProblemFormat, problem_for, problem_for_status};
 use crate::error::Error;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The content type of a problem document.
 pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The id that a request's log lines and its answer share.
 #[derive(Debug, Clone)]
@@ -89,9 +90,13 @@ fn is_bare_failure(response: &Response) -> bool {
 
 /// Makes a problem document the body; the other headers, such as limits and allowed methods, stay.
 fn put_problem(response: &mut Response, problem: Problem, path: &str, request_id: &str) {
-    *response.body_mut() = Body::from(document(problem, path, request_id));
+    let (body, kind) = match response.extensions_mut().remove() {
+        Some(ProblemFormat(write)) => (write(&problem), JSON),
+        None => (document(problem, path, request_id), PROBLEM_JSON),
+    };
+    *response.body_mut() = Body::from(body);
     response.headers_mut().remove(CONTENT_LENGTH);
-    response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
 }
 
 /// The document of a problem that a request met with.

@@ -15,6 +15,8 @@ use crate::error::Error;
 
 /// The largest JSON body that is read, in bytes.
 pub const MAX_JSON: usize = 256 * 1024;
+/// The largest JSON body that brings a conversation along, in bytes.
+pub const MAX_LONG_JSON: usize = 2 * 1024 * 1024;
 
 /// A JSON body, in or out. On the way in, what does not fit is refused by the name of the field.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,20 +30,23 @@ where
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(Error::UnsupportedMediaType { expected: "application/json" });
-        }
-        let body = Bytes::from_request(request, state).await.map_err(|_| Error::body_too_large(MAX_JSON))?;
-        if body.len() > MAX_JSON {
-            return Err(Error::body_too_large(MAX_JSON));
-        }
-        let mut parser = serde_json::Deserializer::from_slice(&body);
-        let Object(value) = serde_path_to_error::deserialize(&mut parser)
-            .map_err(|error| Error::field(pointer(error.path()), readable(error.inner())))?;
-        parser.end().map_err(|error| Error::field("/", readable(&error)))?;
-        Ok(Self(value))
+        read(request, state, MAX_JSON).await.map(Self)
+    }
+}
+
+/// A JSON body that may be as long as a conversation, in only. It is read as [`Json`] is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LongJson<T>(pub T);
+
+impl<T, S> FromRequest<S> for LongJson<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        read(request, state, MAX_LONG_JSON).await.map(Self)
     }
 }
 
@@ -120,6 +125,23 @@ where
         let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Error::NotFound)?;
         text.parse().map(Self).map_err(|_| Error::NotFound)
     }
+}
+
+async fn read<T: DeserializeOwned, S: Send + Sync>(request: Request, state: &S, most: usize) -> Result<T, Error> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Err(Error::UnsupportedMediaType { expected: "application/json" });
+    }
+    let body = Bytes::from_request(request, state).await.map_err(|_| Error::body_too_large(most))?;
+    if body.len() > most {
+        return Err(Error::body_too_large(most));
+    }
+    let mut parser = serde_json::Deserializer::from_slice(&body);
+    let Object(value) = serde_path_to_error::deserialize(&mut parser)
+        .map_err(|error| Error::field(pointer(error.path()), readable(error.inner())))?;
+    parser.end().map_err(|error| Error::field("/", readable(&error)))?;
+    Ok(value)
 }
 
 /// A path such as `collections[1].name` as a JSON pointer (RFC 6901).

@@ -12,6 +12,10 @@ use super::cors::cors;
 use super::vouched::Vouched;
 use crate::config::{AllowedOrigins, ConfigError, Variables};
 
+/// When the function that answers a request is ended, whatever it does: an extension of the request, if it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline(pub OffsetDateTime);
+
 /// Serves a router as a Lambda function until the environment ends.
 pub async fn run(router: Router) -> Result<(), lambda_http::Error> {
     lambda_http::run(cors(on_lambda(router), allowed_origins()?)).await
@@ -38,8 +42,13 @@ pub fn on_lambda(router: Router) -> Router {
 /// the REST API has one, and only what it says of the request counts, never the request itself.
 async fn use_event(mut request: Request, next: Next) -> Response {
     if let Some(context) = request.lambda_context_ref() {
-        let id = RequestId(context.request_id.clone());
+        let (id, deadline) = (RequestId(context.request_id.clone()), context.deadline);
         request.extensions_mut().insert(id);
+        let deadline = OffsetDateTime::from_unix_timestamp_nanos(i128::from(deadline) * 1_000_000).ok();
+        // `cargo lambda watch` says 1970, which means that nobody knows.
+        if let Some(deadline) = deadline.filter(|deadline| *deadline > OffsetDateTime::now_utc()) {
+            request.extensions_mut().insert(Deadline(deadline));
+        }
     }
     let (source, vouched) = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => {
@@ -72,6 +81,27 @@ mod tests {
         let request = lambda_http::request::from_str(event).unwrap();
         let response = router.oneshot(request.map(|_| Body::empty())).await.unwrap();
         String::from_utf8(to_bytes(response.into_body(), 100).await.unwrap().to_vec()).unwrap()
+    }
+
+    async fn deadline_of(milliseconds: u64) -> Option<OffsetDateTime> {
+        let seen = async |deadline: Option<Extension<Deadline>>| {
+            deadline.map_or_else(String::new, |Extension(Deadline(at))| at.unix_timestamp().to_string())
+        };
+        let mut context = lambda_http::Context::default();
+        context.deadline = milliseconds;
+        let request = lambda_http::request::from_str(include_str!("../../../events/users/me.json")).unwrap();
+        let request = request.map(|_| Body::empty()).with_lambda_context(context);
+        let response = on_lambda(Router::new().fallback(seen)).oneshot(request).await.unwrap();
+        let body = to_bytes(response.into_body(), 100).await.unwrap();
+        let seconds = str::from_utf8(&body).unwrap().parse().ok()?;
+        OffsetDateTime::from_unix_timestamp(seconds).ok()
+    }
+
+    #[tokio::test]
+    async fn a_deadline_in_the_past_is_none() {
+        assert_eq!(deadline_of(600_000).await, None, "as cargo lambda watch says");
+        let later = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap() + time::Duration::minutes(5);
+        assert_eq!(deadline_of(u64::try_from(later.unix_timestamp()).unwrap() * 1_000).await, Some(later));
     }
 
     #[tokio::test]

@@ -40,6 +40,11 @@ pub struct Problem {
     pub violated_policies: Vec<Cow<'static, str>>,
 }
 
+/// An extension of a response whose problem, if it is one, is written as the clients of the route read it: as JSON of another
+/// shape than that of a problem document.
+#[derive(Debug, Clone, Copy)]
+pub struct ProblemFormat(pub fn(&Problem) -> Vec<u8>);
+
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
@@ -71,7 +76,6 @@ impl IntoResponse for Problem {
 }
 
 /// What the caller is told of an error. The text of a 5xx says nothing of the inside.
-#[expect(clippy::too_many_lines, reason = "an arm for each kind of error")]
 pub fn problem_for(error: &Error) -> Problem {
     match error {
         Error::Invalid(errors) => {
@@ -115,56 +119,29 @@ pub fn problem_for(error: &Error) -> Problem {
             format!("The content type must be {expected}."),
         ),
         Error::RateLimited { violated, .. } => {
-            let mut problem = Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate_limited",
-                format!("The limit of requests is reached: {}.", violated.join(", ")),
-            );
-            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
-            problem.violated_policies = violated.iter().map(|policy| (*policy).into()).collect();
-            problem
+            let detail = format!("The limit of requests is reached: {}.", violated.join(", "));
+            limited(StatusCode::TOO_MANY_REQUESTS, "rate_limited", violated, detail)
         }
         Error::QuotaExceeded { quota, limit } => {
             let detail = format!("The tenant stores as much as it may: the quota {quota} is {limit}.");
-            let mut problem = Problem::new(StatusCode::FORBIDDEN, "quota_exceeded", detail);
-            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
-            problem.violated_policies = vec![(*quota).into()];
-            problem
+            limited(StatusCode::FORBIDDEN, "quota_exceeded", &[*quota], detail)
         }
         Error::TooManyIngestions { limit, .. } => {
             let detail =
                 format!("The tenant may have {limit} documents in work at a time; try again when some are done.");
-            let mut problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
-            problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
-            problem.violated_policies = vec!["ingestions".into()];
-            problem
+            limited(StatusCode::TOO_MANY_REQUESTS, "rate_limited", &["ingestions"], detail)
         }
-        Error::Model { fault, .. } => {
-            let (status, code, detail) = match fault {
-                ModelFault::Unavailable => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "model_unavailable",
-                    "The language model is not available right now.",
-                ),
-                ModelFault::Overloaded => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "model_overloaded",
-                    "The language model is asked too much right now.",
-                ),
-                ModelFault::TimedOut => {
-                    (StatusCode::GATEWAY_TIMEOUT, "model_timed_out", "The language model did not answer in time.")
-                }
-                ModelFault::Broken => (
-                    StatusCode::BAD_GATEWAY,
-                    "model_broken",
-                    "The language model broke off, or said what makes no sense.",
-                ),
-                ModelFault::Refused => {
-                    (StatusCode::BAD_GATEWAY, "model_refused", "The language model refused the request.")
-                }
-            };
-            Problem::new(status, code, detail)
+        Error::BudgetExhausted { budget, .. } => {
+            let detail = format!(
+                "The tenant has no tokens left for today: the budget daily_tokens is {budget}. The day ends at midnight UTC."
+            );
+            limited(StatusCode::TOO_MANY_REQUESTS, "budget_exhausted", &["daily_tokens"], detail)
         }
+        Error::TooManyStreams { policy, limit, .. } => {
+            let detail = format!("As many answers are being made as may be at a time: the limit {policy} is {limit}.");
+            limited(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", &[*policy], detail)
+        }
+        Error::Model { fault, .. } => of_model(*fault),
         Error::Unavailable { .. } => {
             let mut problem = Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -176,6 +153,34 @@ pub fn problem_for(error: &Error) -> Problem {
         }
         Error::Internal(_) => internal(),
     }
+}
+
+/// The problem of a language model that did not answer.
+fn of_model(fault: ModelFault) -> Problem {
+    let (status, code, detail) = match fault {
+        ModelFault::Unavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "model_unavailable", "The language model is not available right now.")
+        }
+        ModelFault::Overloaded => {
+            (StatusCode::SERVICE_UNAVAILABLE, "model_overloaded", "The language model is asked too much right now.")
+        }
+        ModelFault::TimedOut => {
+            (StatusCode::GATEWAY_TIMEOUT, "model_timed_out", "The language model did not answer in time.")
+        }
+        ModelFault::Broken => {
+            (StatusCode::BAD_GATEWAY, "model_broken", "The language model broke off, or said what makes no sense.")
+        }
+        ModelFault::Refused => (StatusCode::BAD_GATEWAY, "model_refused", "The language model refused the request."),
+    };
+    Problem::new(status, code, detail)
+}
+
+/// The problem of limits that are reached.
+fn limited(status: StatusCode, code: &'static str, violated: &[&'static str], detail: String) -> Problem {
+    let mut problem = Problem::new(status, code, detail);
+    problem.kind = "https://iana.org/assignments/http-problem-types#quota-exceeded".into();
+    problem.violated_policies = violated.iter().map(|policy| (*policy).into()).collect();
+    problem
 }
 
 /// The problem of a status that the router itself answered with: no such route, no such method.

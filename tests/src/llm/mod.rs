@@ -27,9 +27,12 @@
 //!
 //! A request that OpenAI's server would not take, such as one with a call that has no outcome, is answered 400.
 
+mod bedrock;
+mod clock;
 mod connections;
 mod name;
 mod openai;
+mod process;
 mod request;
 mod turn;
 
@@ -45,6 +48,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use connections::{Counted, Open};
+pub use process::LlmProcess;
 pub use request::Request;
 pub use turn::Turn;
 
@@ -71,8 +75,10 @@ struct Shared {
 struct Script {
     requests: VecDeque<Request>,
     turns: VecDeque<Turn>,
-    answer: Option<Box<dyn Fn(&Request) -> Turn + Send>>,
+    answer: Option<Answer>,
 }
+
+type Answer = Box<dyn Fn(&Request) -> Turn + Send>;
 
 impl ScriptedLlm {
     /// One that goes by the names of models until it is told more.
@@ -88,6 +94,7 @@ impl ScriptedLlm {
         let router = Router::new()
             .route("/v1/chat/completions", post(openai::completions))
             .route("/v1/models", get(openai::models))
+            .route("/model/{model}/converse-stream", post(bedrock::converse_stream))
             .with_state(Arc::clone(&shared));
         let listener = Counted::new(listener, Arc::clone(&shared));
         let mut server = JoinSet::new();
@@ -103,6 +110,12 @@ impl ScriptedLlm {
     /// The variables with which an installation asks it for this model.
     pub fn variables(&self, model: &str) -> [(&'static str, String); 3] {
         [("LLM", "openai".to_owned()), ("LLM_BASE_URL", self.url()), ("LLM_MODEL", model.to_owned())]
+    }
+
+    /// The same variables for this model on Bedrock.
+    pub fn bedrock_variables(&self, model: &str) -> [(&'static str, String); 3] {
+        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        [("LLM", "bedrock".to_owned()), ("LLM_BASE_URL", endpoint), ("LLM_MODEL", model.to_owned())]
     }
 
     /// Answers a further request with this turn, after those it was given before.

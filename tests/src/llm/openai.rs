@@ -1,7 +1,5 @@
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_stream::stream;
 use axum::Json;
@@ -12,9 +10,9 @@ use futures::Stream;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use tokio::time::Instant;
 
 use super::Shared;
+use super::clock::{Clock, forever};
 use super::connections::Open;
 use super::request::Request;
 use super::turn::{Refusal, Step, Turn};
@@ -93,7 +91,7 @@ fn said(
 ) -> impl Stream<Item = Result<Bytes, io::Error>> {
     stream! {
         let ending = turn.ending.as_deref().unwrap_or(if turn.calls() { "tool_calls" } else { "stop" });
-        let mut clock = Clock(Instant::now());
+        let mut clock = Clock::start();
         let mut greeted = false;
         for step in &turn.steps {
             if matches!(step, Step::Text(_) | Step::Call { .. }) && !greeted {
@@ -141,7 +139,7 @@ fn said(
 }
 
 async fn whole(head: &Head, turn: &Turn, tokens: (usize, usize), mut open: Open) -> Response {
-    let mut clock = Clock(Instant::now());
+    let mut clock = Clock::start();
     let (mut text, mut calls): (String, Vec<(String, String)>) = Default::default();
     for step in &turn.steps {
         match step {
@@ -191,8 +189,10 @@ async fn whole(head: &Head, turn: &Turn, tokens: (usize, usize), mut open: Open)
 
 fn refused(refusal: &Refusal) -> Response {
     let status = StatusCode::from_u16(refusal.status).expect("a status");
+    let mut body = error(&refusal.kind, &refusal.message);
+    body["error"]["param"] = json!(refusal.parameter);
     let retry = refusal.retry_after.clone().map(|value| [("retry-after", value)]);
-    let mut response = (status, Json(error(&refusal.kind, &refusal.message))).into_response();
+    let mut response = (status, Json(body)).into_response();
     if let Some([(name, value)]) = retry {
         response.headers_mut().insert(name, value.parse().expect("a header"));
     }
@@ -205,31 +205,4 @@ fn error(kind: &str, message: &str) -> Value {
 
 fn usage_of(input: usize, output: usize) -> Value {
     json!({ "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output })
-}
-
-/// When the next piece is due. Pauses are counted from one another, so that late timers do not add up.
-struct Clock(Instant);
-
-impl Clock {
-    async fn wait(&mut self, step: &Step) {
-        match step {
-            Step::Pause(pause) => {
-                self.0 += *pause;
-                tokio::time::sleep_until(self.0).await;
-            }
-            Step::Gate(gate) => {
-                gate.acquire().await.expect("a gate is not closed").forget();
-                self.0 = Instant::now();
-            }
-            _ => {
-                forever().await;
-            }
-        }
-    }
-}
-
-async fn forever() -> Infallible {
-    loop {
-        tokio::time::sleep(Duration::from_hours(24)).await;
-    }
 }

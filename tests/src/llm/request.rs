@@ -7,26 +7,37 @@ use serde_json::Value;
 pub struct Request {
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body, as it was sent.
     pub body: Value,
     /// The body's length.
     pub bytes: usize,
+    /// What Bedrock was asked, as OpenAI's server would be.
+    chat: Option<Value>,
 }
 
 impl Request {
     pub(super) fn read(headers: HeaderMap, bytes: &Bytes) -> Result<Self, String> {
         let body = serde_json::from_slice(bytes).map_err(|error| format!("the body is not JSON: {error}"))?;
-        Ok(Self { headers, body, bytes: bytes.len() })
+        Ok(Self { headers, body, bytes: bytes.len(), chat: None })
+    }
+
+    /// The request, which says in its own way what `chat` says in that of OpenAI.
+    pub(super) fn saying(self, chat: Value) -> Self {
+        Self { chat: Some(chat), ..self }
+    }
+
+    fn chat(&self) -> &Value {
+        self.chat.as_ref().unwrap_or(&self.body)
     }
 
     /// The model's name.
     pub fn model(&self) -> &str {
-        self.body["model"].as_str().unwrap_or_default()
+        self.chat()["model"].as_str().unwrap_or_default()
     }
 
     /// The messages, oldest first.
     pub fn messages(&self) -> &[Value] {
-        self.body["messages"].as_array().map_or(&[], Vec::as_slice)
+        self.chat()["messages"].as_array().map_or(&[], Vec::as_slice)
     }
 
     /// What the model is told before anything else.
@@ -51,23 +62,23 @@ impl Request {
 
     /// The names of the tools that it may call.
     pub fn tools(&self) -> Vec<&str> {
-        let tools = self.body["tools"].as_array().map_or(&[][..], Vec::as_slice);
+        let tools = self.chat()["tools"].as_array().map_or(&[][..], Vec::as_slice);
         tools.iter().filter_map(|tool| tool["function"]["name"].as_str()).collect()
     }
 
     /// The most tokens that it may write.
     pub fn max_tokens(&self) -> Option<u64> {
-        self.body["max_completion_tokens"].as_u64().or_else(|| self.body["max_tokens"].as_u64())
+        self.chat()["max_completion_tokens"].as_u64().or_else(|| self.chat()["max_tokens"].as_u64())
     }
 
     /// Whether the answer is to be streamed.
     pub fn streams(&self) -> bool {
-        self.body["stream"] == true
+        self.chat()["stream"] == true
     }
 
     /// Whether the stream is to tell what the turn took.
     pub fn wants_usage(&self) -> bool {
-        self.body["stream_options"]["include_usage"] == true
+        self.chat()["stream_options"]["include_usage"] == true
     }
 
     /// What OpenAI's server would refuse about it.
@@ -78,10 +89,10 @@ impl Request {
         if self.messages().is_empty() {
             return Some("[] is too short - 'messages'".to_owned());
         }
-        if self.body["tools"].as_array().is_some_and(Vec::is_empty) {
+        if self.chat()["tools"].as_array().is_some_and(Vec::is_empty) {
             return Some("[] is too short - 'tools'".to_owned());
         }
-        if !self.body["stream_options"].is_null() && !self.streams() {
+        if !self.chat()["stream_options"].is_null() && !self.streams() {
             return Some("The 'stream_options' parameter is only allowed when 'stream' is enabled.".to_owned());
         }
         self.unanswered_call()

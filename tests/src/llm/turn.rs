@@ -20,6 +20,7 @@ pub(super) struct Refusal {
     pub(super) kind: String,
     pub(super) message: String,
     pub(super) retry_after: Option<String>,
+    pub(super) parameter: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,12 +69,18 @@ impl Turn {
     /// No answer but a status and an error of this kind.
     pub fn refused(status: u16, kind: &str, message: &str) -> Self {
         let (kind, message) = (kind.to_owned(), message.to_owned());
-        Self { refusal: Some(Refusal { status, kind, message, retry_after: None }), ..Self::default() }
+        Self { refusal: Some(Refusal { status, kind, message, retry_after: None, parameter: None }), ..Self::default() }
     }
 
     /// The refusal with `Retry-After`.
     pub fn retry_after(mut self, value: &str) -> Self {
         self.refusal.as_mut().expect("only a refusal says when to retry").retry_after = Some(value.to_owned());
+        self
+    }
+
+    /// The refusal of this parameter.
+    pub fn about(mut self, parameter: &str) -> Self {
+        self.refusal.as_mut().expect("only a refusal names a parameter").parameter = Some(parameter.to_owned());
         self
     }
 

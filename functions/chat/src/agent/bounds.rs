@@ -1,12 +1,15 @@
 //! How far one answer may go.
 
 use shared::config::{LlmConfig, Price};
+use shared::tenants::ChatSettings;
 use tokio::time::Instant;
 
 use crate::event::{FinishReason, Usage};
 
 /// A turn that could write fewer tokens is not begun.
 const LEAST_OUTPUT: u64 = 64;
+/// What a turn writes that calls tools, at most, as a rule. What it may write is more.
+const USUAL_OUTPUT: u64 = 256;
 /// With less time left than this share of all, the turn is the last.
 const LAST_SHARE: u32 = 5;
 
@@ -39,15 +42,22 @@ pub(crate) struct Allowance {
 }
 
 impl Bounds {
-    /// Those of an answer that begins `now`; it ends before `deadline`, if one is known.
-    pub(crate) fn new(config: &LlmConfig, model: &str, now: Instant, deadline: Option<Instant>) -> Self {
+    /// Those of an answer that begins `now`, as the tenant has them or else the deployment; it ends before `deadline`, if one is
+    /// known.
+    pub(crate) fn new(
+        config: &LlmConfig,
+        tenant: &ChatSettings,
+        model: &str,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Self {
         let own = now + config.time;
         let until = deadline.map_or(own, |deadline| deadline.min(own));
         Self {
             steps: config.max_steps,
-            output_tokens: config.max_output_tokens,
-            tokens: config.max_tokens.into(),
-            dollars: f64::from(config.max_cents) / 100.0,
+            output_tokens: tenant.max_output_tokens.unwrap_or(config.max_output_tokens),
+            tokens: tenant.max_tokens.unwrap_or(config.max_tokens).into(),
+            dollars: f64::from(tenant.max_cents.unwrap_or(config.max_cents)) / 100.0,
             price: config.prices.get(model).copied(),
             until,
             hurry: until - until.saturating_duration_since(now) / LAST_SHARE,
@@ -70,12 +80,13 @@ impl Bounds {
             return Err(FinishReason::Budget);
         }
         let output = wanted.min(by_tokens).min(by_money);
-        // The next turn reads what this one read and wrote, and what the tools found.
-        let rest = prompt + output + least;
+        // Whether there is enough for another turn, which reads what this one read and wrote.
+        let usual = output.min(USUAL_OUTPUT);
+        let left = self.after(Usage::of(prompt, usual));
         let last = self.steps == 1
             || now >= self.hurry
-            || by_tokens - output < rest
-            || self.after(Usage::of(prompt, output)).affordable(prompt + output) < least;
+            || left.tokens < prompt + usual + least
+            || left.affordable(prompt + usual) < least;
         Ok(Allowance { max_tokens: u32::try_from(output).unwrap_or(u32::MAX), last })
     }
 
@@ -120,7 +131,7 @@ mod tests {
 
     fn bounds(pairs: &[(&str, &str)]) -> Bounds {
         let config = LlmConfig::from_variables(&Variables::from_pairs(pairs.iter().copied())).unwrap();
-        Bounds::new(&config, "extractive", Instant::now(), None)
+        Bounds::new(&config, &ChatSettings::default(), "extractive", Instant::now(), None)
     }
 
     fn turns(mut bounds: Bounds, usage: Usage) -> (Vec<Allowance>, FinishReason) {
@@ -155,27 +166,32 @@ mod tests {
 
     #[test]
     fn money_ends() {
+        // A cent for a thousand tokens read, and for a hundred written.
         let prices = r#"{"extractive": {"input": 10, "output": 100}}"#;
-        // A cent: at 0.1 cents for a hundred tokens read, and 1 for as many written.
-        let bounds = bounds(&[("LLM_PRICES", prices), ("CHAT_MAX_CENTS", "3")]);
+        let bounds = bounds(&[("LLM_PRICES", prices), ("CHAT_MAX_CENTS", "10"), ("CHAT_MAX_STEPS", "50")]);
         let (turns, reason) = turns(bounds.clone(), Usage::of(100, 100));
-        let expected = [(290, false), (180, true), (70, true)];
-        assert_eq!(turns.iter().map(|turn| (turn.max_tokens, turn.last)).collect::<Vec<_>>(), expected);
+        // Each takes 1.1 cents. Another is sure to be paid for as long as there are 3.7.
+        let last: Vec<bool> = turns.iter().map(|turn| turn.last).collect();
+        assert_eq!(last, [[false; 6].as_slice(), &[true; 3]].concat());
         assert_eq!(reason, FinishReason::Budget);
-        assert_eq!(bounds.next(3000, Instant::now()), Err(FinishReason::Budget), "the prompt alone costs it all");
+        assert!((980..=990).contains(&turns[0].max_tokens), "{turns:?}");
+        assert!((100..=110).contains(&turns[8].max_tokens), "{turns:?}");
+        assert_eq!(bounds.next(10_000, Instant::now()), Err(FinishReason::Budget), "the prompt alone costs it all");
     }
 
     #[test]
     fn time_ends_and_the_function_may_end_earlier() {
         let config = LlmConfig::from_variables(&Variables::default()).unwrap();
         let now = Instant::now();
-        let bounds = Bounds::new(&config, "extractive", now, Some(now + Duration::from_secs(50)));
+        let bounds =
+            Bounds::new(&config, &ChatSettings::default(), "extractive", now, Some(now + Duration::from_secs(50)));
         for (seconds, last) in [(0, false), (39, false), (41, true), (49, true)] {
             let turn = bounds.next(10, now + Duration::from_secs(seconds)).unwrap();
             assert_eq!(turn.last, last, "{seconds}");
         }
         assert_eq!(bounds.next(10, now + Duration::from_secs(50)), Err(FinishReason::Length));
-        let later = Bounds::new(&config, "extractive", now, Some(now + Duration::from_secs(900)));
+        let later =
+            Bounds::new(&config, &ChatSettings::default(), "extractive", now, Some(now + Duration::from_mins(15)));
         assert_eq!(later.until, now + config.time);
     }
 }

@@ -58,16 +58,13 @@ impl Fence {
         let mut rest = seen.as_str();
         while let Some((before, behind)) = rest.split_once('[') {
             harmless.push_str(before);
-            let inner = behind.split_once(']').filter(|(inner, _)| looks_like_numbers(inner));
-            rest = match inner {
-                Some((inner, behind)) => {
-                    let _ = write!(harmless, "⟦{inner}⟧");
-                    behind
-                }
-                None => {
-                    harmless.push('[');
-                    behind
-                }
+            let marker = behind.split_once(']').filter(|(inner, _)| looks_like_numbers(inner));
+            rest = if let Some((inner, behind)) = marker {
+                let _ = write!(harmless, "⟦{inner}⟧");
+                behind
+            } else {
+                harmless.push('[');
+                behind
             };
         }
         harmless.push_str(rest);

@@ -81,11 +81,14 @@ mod tests {
     }
 
     fn texts(messages: &[PromptMessage]) -> Vec<&str> {
-        let text = |message| match message {
-            PromptMessage::User(text) | PromptMessage::Assistant { text, .. } => text,
-            PromptMessage::Results(_) => panic!("results are not repeated"),
-        };
-        messages.iter().map(text).map(String::as_str).collect()
+        let mut texts = Vec::new();
+        for message in messages {
+            match message {
+                PromptMessage::User(text) | PromptMessage::Assistant { text, .. } => texts.push(text.as_str()),
+                PromptMessage::Results(_) => panic!("results are not repeated"),
+            }
+        }
+        texts
     }
 
     #[test]

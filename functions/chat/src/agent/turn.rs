@@ -3,11 +3,12 @@
 use std::future::Future;
 
 use shared::embed::estimated_tokens;
+use shared::error::{Error, ModelFault};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::event::{FinishReason, Usage};
-use crate::llm::{Call, PromptMessage};
+use crate::llm::{Call, Ending, LlmError, PromptMessage};
 
 /// What a model said in a turn.
 #[derive(Debug, Default)]
@@ -25,6 +26,30 @@ pub(super) enum Interrupted {
     Stopped,
     /// The time is over.
     Late,
+}
+
+/// How a turn was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The model ended it.
+    Ended(Ending),
+    /// It was broken off, and the answer ends for this reason.
+    Early(FinishReason),
+}
+
+/// How the answer ends with a turn that the model ended; not at all, if it waits for the outcomes of its calls.
+pub(super) fn end(ending: Ending, said: &Said, blank: bool, last: bool) -> Option<Result<FinishReason, Error>> {
+    Some(match ending {
+        Ending::Length => Ok(FinishReason::Length),
+        Ending::Filtered => Err(LlmError::new(ModelFault::Refused, "the provider held the answer back").into()),
+        Ending::Stop | Ending::Calls if said.calls.is_empty() && blank => {
+            Err(LlmError::new(ModelFault::Broken, "an empty answer").into())
+        }
+        Ending::Stop | Ending::Calls if said.calls.is_empty() => Ok(FinishReason::Stop),
+        // It calls although it was offered nothing.
+        Ending::Stop | Ending::Calls if last => Ok(FinishReason::Length),
+        Ending::Stop | Ending::Calls => return None,
+    })
 }
 
 impl From<Interrupted> for FinishReason {

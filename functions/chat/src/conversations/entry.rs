@@ -10,7 +10,7 @@ use shared::tables::{self, Key, text};
 use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal, TenantId};
 use time::OffsetDateTime;
 
-use super::{Author, Conversation, Conversations, Message, TITLE};
+use super::{Author, ChatId, Conversation, Conversations, Known, Message, Place, TITLE};
 use crate::tools::MOST_SOURCES;
 
 /// Messages before a question that are looked at.
@@ -29,6 +29,8 @@ pub(crate) enum Change<'a> {
     Regenerate(ConversationId, Option<MessageId>),
     /// Replaces the last question, and its answer.
     Edit(ConversationId, &'a str),
+    /// Asks a question at a place of a chat, whose conversation begins with it if there is none.
+    Chat(&'a ChatId, Place, &'a str),
 }
 
 /// A question that was entered.
@@ -82,7 +84,7 @@ impl Conversations {
             let (writes, entered) = self.writes(principal, change, collections, model, now).await?;
             match self.dynamodb.transact(writes).await? {
                 Ok(()) => return Ok(entered),
-                Err(_) if matches!(change, Change::Ask(..)) => {}
+                Err(_) if matches!(change, Change::Ask(..) | Change::Chat(..)) => {}
                 // What was to be replaced is not the last any more.
                 Err(_) => return Err(MOVED_ON),
             }
@@ -100,15 +102,30 @@ impl Conversations {
         now: OffsetDateTime,
     ) -> Result<(Vec<TransactWriteItem>, Entered), Error> {
         let tenant = &principal.tenant;
-        let (id, asked) = match change {
+        let (id, mut asked) = match change {
             Change::Ask(None, asked) => return self.first(principal, asked, collections, model, now),
             Change::Ask(Some(id), asked) | Change::Edit(id, asked) => (id, Some(asked)),
             Change::Regenerate(id, _) => (id, None),
+            Change::Chat(chat, place, asked) => match self.of_chat(principal, chat).await? {
+                Known::There(id) => (id, Some(asked)),
+                // What its user sees was deleted meanwhile.
+                _ if matches!(place, Place::After(Some(_))) => return Err(MOVED_ON),
+                known => {
+                    let (mut writes, entered) = self.first(principal, asked, collections, model, now)?;
+                    writes.push(self.enter_chat(principal, chat, known, entered.conversation)?);
+                    return Ok((writes, entered));
+                }
+            },
         };
         let (head, mut earlier) = futures::try_join!(self.head(principal, id), self.earlier(tenant, id))?;
         let last = head.last.max(earlier.last().map(|stored| stored.message.id));
         let (mut question, mut removed) = (None, Vec::new());
-        if !matches!(change, Change::Ask(..)) {
+        let adds = match change {
+            Change::Ask(..) | Change::Chat(_, Place::Next, _) => true,
+            Change::Chat(_, Place::After(answer), _) => answer == last_answer(&earlier),
+            Change::Regenerate(..) | Change::Edit(..) => false,
+        };
+        if !adds {
             let answer = earlier.pop_if(|stored| stored.message.role == Author::Assistant).map(|it| it.message.id);
             if matches!(change, Change::Regenerate(_, Some(named)) if answer != Some(named)) {
                 return Err(MOVED_ON);
@@ -116,6 +133,13 @@ impl Conversations {
             question = earlier.pop_if(|stored| stored.message.role == Author::User).map(|it| it.message);
             if question.is_none() {
                 return Err(Error::Conflict("The conversation has no question yet."));
+            }
+            if let Change::Chat(_, Place::After(before), _) = change {
+                if before != last_answer(&earlier) {
+                    return Err(MOVED_ON);
+                }
+                // The same words are the same question.
+                asked = asked.filter(|asked| question.as_ref().is_none_or(|question| question.content != *asked));
             }
             removed.extend(answer);
         }
@@ -241,6 +265,12 @@ pub(super) fn item(
     item.insert("highest".to_owned(), AttributeValue::N(highest.to_string()));
     item.extend(Key::message(tenant, conversation, message.id).attributes());
     Ok(item)
+}
+
+/// The answer that is the last message.
+fn last_answer(messages: &[Stored]) -> Option<MessageId> {
+    let message = &messages.last()?.message;
+    (message.role == Author::Assistant).then_some(message.id)
 }
 
 /// The highest number that a source has, or may be about to get: what an answer that is still being made has numbered since it

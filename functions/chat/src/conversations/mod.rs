@@ -1,5 +1,6 @@
 //! What was said, kept for the user who said it.
 
+mod chats;
 mod entry;
 mod message;
 
@@ -13,6 +14,7 @@ use shared::tenancy::{ConversationId, Principal, TenantId};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+pub(crate) use chats::{ChatId, Known, Place};
 pub(crate) use entry::{Change, Entered};
 pub(crate) use message::{Author, Message};
 

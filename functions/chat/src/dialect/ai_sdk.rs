@@ -308,7 +308,7 @@ mod tests {
     fn citation(number: usize, n: usize, start: usize) -> Value {
         let source = sample::source(n);
         let data = json!({ "n": n, "chunk_id": source["chunk_id"], "document_id": source["document_id"],
-            "start": start, "end": start + 3 });
+            "filename": source["filename"], "start": start, "end": start + 3 });
         json!({ "type": "data-citation", "id": format!("citation-{number}"), "data": data })
     }
 

@@ -7,4 +7,4 @@ pub(crate) mod openai;
 #[cfg(test)]
 mod sample;
 
-pub(crate) use self::frames::stream;
+pub(crate) use self::frames::{end, frame, stream, with_data};

@@ -1,18 +1,18 @@
 //! Ragline's own stream: each event by its name, its number and its data.
 
 use axum::response::sse;
-use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::with_data;
 use crate::event::Event;
 
 /// The event as a server-sent one; events of an answer are numbered from 1.
-pub(crate) fn encode(event: &Event, number: u64) -> Result<sse::Event, axum::Error> {
-    let Ok(Value::Object(mut parts)) = serde_json::to_value(event) else {
-        return Err(axum::Error::new("an event that is no JSON"));
-    };
-    let name = parts.remove("event").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
-    sse::Event::default().id(number.to_string()).event(name).json_data(parts.remove("data").unwrap_or_default())
+pub(crate) fn encode(event: &Event, number: u64) -> sse::Event {
+    // An event is an object of its name and its data.
+    let mut parts = serde_json::to_value(event).unwrap_or_default();
+    let data = parts["data"].take();
+    let name = parts["event"].as_str().unwrap_or_default();
+    with_data(sse::Event::default().id(number.to_string()).event(name), &data)
 }
 
 /// An event of the stream, as it is described.

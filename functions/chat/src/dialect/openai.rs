@@ -3,6 +3,7 @@
 //! Calls of tools stay inside: a client would take them for its own to run.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
@@ -128,8 +129,11 @@ impl Encoder {
     }
 
     fn part(&self, choices: Vec<Choice>, usage: Option<TokenUsage>) -> Chunk {
-        // Where the usage is wanted, every chunk has the member.
-        let usage = self.include_usage.then_some(usage);
+        let usage = match usage {
+            _ if !self.include_usage => Shown::LeftOut,
+            None => Shown::NotYet,
+            Some(usage) => Shown::Known(usage),
+        };
         Chunk::Part(Part { head: self.head.clone(), object: "chat.completion.chunk", choices, usage })
     }
 
@@ -166,8 +170,23 @@ pub(crate) struct Part {
     head: Head,
     object: &'static str,
     choices: Vec<Choice>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<TokenUsage>>,
+    #[serde(skip_serializing_if = "Shown::is_left_out")]
+    usage: Shown,
+}
+
+/// The usage of a chunk: where it is wanted every chunk has the member, though all but the last hold `null`.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Shown {
+    LeftOut,
+    NotYet,
+    Known(TokenUsage),
+}
+
+impl Shown {
+    fn is_left_out(&self) -> bool {
+        matches!(self, Self::LeftOut)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -283,6 +302,7 @@ impl Annotation {
 
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = ChatCompletionUsage)]
+#[expect(clippy::struct_field_names, reason = "they are OpenAI's names")]
 struct TokenUsage {
     prompt_tokens: usize,
     completion_tokens: usize,
@@ -300,7 +320,8 @@ impl From<Usage> for TokenUsage {
 }
 
 /// A problem in OpenAI's words.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = OpenaiErrorBody)]
 pub(crate) struct ErrorBody {
     message: String,
     #[serde(rename = "type")]
@@ -323,6 +344,13 @@ impl ErrorBody {
         let param = problem.errors.first().map(|error| parameter(&error.pointer));
         Self { message: problem.detail.clone(), kind, param, code: problem.code.clone().into_owned() }
     }
+
+    /// What OpenAI's API says of a model that it does not know.
+    pub(crate) fn no_such_model(model: &str) -> Self {
+        let message = format!("The model `{model}` does not exist or you do not have access to it.");
+        let code = "model_not_found".to_owned();
+        Self { message, kind: "invalid_request_error", param: Some("model".to_owned()), code }
+    }
 }
 
 /// A JSON pointer as a path: `/messages/0/content` as `messages[0].content`.
@@ -330,7 +358,7 @@ fn parameter(pointer: &str) -> String {
     let mut path = String::new();
     for step in pointer.split('/').filter(|step| !step.is_empty()) {
         if step.bytes().all(|byte| byte.is_ascii_digit()) {
-            path.push_str(&format!("[{step}]"));
+            let _ = write!(path, "[{step}]");
         } else {
             if !path.is_empty() {
                 path.push('.');
@@ -405,7 +433,9 @@ mod tests {
     #[test]
     fn an_answer_is_one_completion() {
         let mut encoder = Encoder::new("ragline".to_owned(), false);
-        sample::answer().into_iter().for_each(|event| encoder.take(event));
+        for event in sample::answer() {
+            encoder.take(event);
+        }
         encoder.annotate(&links());
         let expected = json!({
             "id": format!("chatcmpl-{}", sample::MESSAGE), "created": sample::CREATED, "model": "ragline",

@@ -32,10 +32,10 @@ pub(crate) fn answer() -> Vec<Event> {
         { "event": "tool_result", "data": { "id": "other", "sources": [], "error": "There is no such document." } },
         { "event": "delta", "data": { "text": "🦆 swim [1]" } },
         { "event": "citation",
-            "data": { "n": 1, "chunk_id": "chunk-1", "document_id": DOCUMENT, "start": 21, "end": 24 } },
+            "data": { "n": 1, "chunk_id": "chunk-1", "document_id": DOCUMENT, "filename": "Ducks.PDF", "start": 21, "end": 24 } },
         { "event": "delta", "data": { "text": " and pump [2]" } },
         { "event": "citation",
-            "data": { "n": 2, "chunk_id": "chunk-2", "document_id": OTHER, "start": 34, "end": 37 } },
+            "data": { "n": 2, "chunk_id": "chunk-2", "document_id": OTHER, "filename": "pumps", "start": 34, "end": 37 } },
         { "event": "usage", "data": { "input_tokens": 12, "output_tokens": 7 } },
         done("stop"),
     ]))

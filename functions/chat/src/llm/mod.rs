@@ -1,7 +1,10 @@
 //! Language models: one turn at a time, as a stream of pieces.
 
+mod bedrock;
 mod extractive;
 mod models;
+mod openai;
+mod pace;
 
 use std::time::Duration;
 
@@ -65,6 +68,13 @@ pub(crate) struct Call {
     pub(crate) name: String,
     /// JSON, as the model wrote it; not checked.
     pub(crate) arguments: String,
+}
+
+impl Call {
+    /// The arguments, if they are what arguments must be.
+    fn object(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
+        serde_json::from_str(&self.arguments).ok()
+    }
 }
 
 /// What came of a call.

@@ -1,13 +1,8 @@
-use std::convert::Infallible;
-use std::time::Duration;
-
 use axum::extract::State as Extract;
-use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{StreamExt, future};
-use http::header::CACHE_CONTROL;
-use http::{HeaderName, HeaderValue};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use shared::error::Error;
 use shared::http::{Json, PathId};
@@ -15,12 +10,12 @@ use shared::tenancy::{CollectionId, ConversationId, MessageId};
 use utoipa::ToSchema;
 
 use crate::State;
-use crate::dialect::native::{self, Sent};
+use crate::dialect::native::Sent;
+use crate::dialect::{self, native};
 use crate::event::{Citation, Event, FinishReason, Source, Usage};
 use crate::run::{self, Ask, Caller, Question, Started};
 
-/// The longest silence on a stream: proxies close quiet connections.
-const PING: Duration = Duration::from_secs(10);
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// A question.
 #[derive(Deserialize, ToSchema)]
@@ -62,11 +57,13 @@ fn default_stream() -> bool {
 pub(crate) async fn chat(
     Extract(state): Extract<State>,
     caller: Caller,
+    headers: HeaderMap,
     Json(request): Json<Request>,
 ) -> Result<Response, Error> {
+    refuse_key(&headers, request.stream)?;
     let Request { message, conversation_id, collections, stream } = request;
     let question = Question::New { conversation: conversation_id, text: message };
-    answer(run::begin(&state, caller, Ask { question, collections }).await?, stream).await
+    answer(Box::pin(run::begin(&state, caller, Ask { question, collections })).await?, stream).await
 }
 
 /// How a question is asked again.
@@ -102,11 +99,13 @@ pub(crate) async fn regenerate(
     Extract(state): Extract<State>,
     caller: Caller,
     PathId(conversation): PathId<ConversationId>,
+    headers: HeaderMap,
     Json(request): Json<Regenerate>,
 ) -> Result<Response, Error> {
+    refuse_key(&headers, request.stream)?;
     let Regenerate { message_id, collections, stream } = request;
     let question = Question::Regenerate { conversation, answer: message_id };
-    answer(run::begin(&state, caller, Ask { question, collections }).await?, stream).await
+    answer(Box::pin(run::begin(&state, caller, Ask { question, collections })).await?, stream).await
 }
 
 /// The last question, in other words.
@@ -143,29 +142,31 @@ pub(crate) async fn edit(
     Extract(state): Extract<State>,
     caller: Caller,
     PathId(conversation): PathId<ConversationId>,
+    headers: HeaderMap,
     Json(request): Json<Edit>,
 ) -> Result<Response, Error> {
+    refuse_key(&headers, request.stream)?;
     let Edit { message, collections, stream } = request;
     let question = Question::Edit { conversation, text: message };
-    answer(run::begin(&state, caller, Ask { question, collections }).await?, stream).await
+    answer(Box::pin(run::begin(&state, caller, Ask { question, collections })).await?, stream).await
 }
 
 async fn answer(started: Started, stream: bool) -> Result<Response, Error> {
     if stream { Ok(streamed(started.events)) } else { collect(started).await }
 }
 
-fn streamed(events: BoxStream<'static, (u64, Event)>) -> Response {
-    let events = events.filter_map(|(number, event)| {
-        let encoded = native::encode(&event, number);
-        let encoded = encoded.inspect_err(|error| tracing::error!(%error, "an event was not sent"));
-        future::ready(encoded.ok().map(Ok::<_, Infallible>))
-    });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(PING).text("ping")).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Without this a proxy such as nginx collects the stream before it passes it on.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response
+/// The events in a stream.
+pub(crate) fn streamed(events: BoxStream<'static, (u64, Event)>) -> Response {
+    dialect::stream(events.map(|(number, event)| native::encode(&event, number)))
+}
+
+/// Refuses an `Idempotency-Key` for what cannot be given again: the answers of streams are not kept with their keys.
+fn refuse_key(headers: &HeaderMap, stream: bool) -> Result<(), Error> {
+    if stream && headers.contains_key(IDEMPOTENCY_KEY) {
+        let rule = "is for answers with `stream: false`; a stream that broke is resumed at /chat/{message_id}/stream";
+        return Err(Error::field(IDEMPOTENCY_KEY, rule));
+    }
+    Ok(())
 }
 
 /// An answer with what it is made of.

@@ -3,24 +3,26 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use shared::door::TenantRecord;
+use shared::embed::estimated_tokens;
 use shared::error::Error;
-use shared::http::RequestId;
+use shared::http::{Deadline, RequestId};
 use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal};
 use time::OffsetDateTime;
 
-use crate::conversations::Author;
+use crate::conversations::{Author, ChatId, Place};
 
 /// The longest question, in characters.
 pub(crate) const MAX_MESSAGE: usize = 8_000;
+/// In a token, of most languages.
+const CHARACTERS: usize = 4;
 
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) principal: Principal,
-    #[expect(dead_code, reason = "its model and limits are not looked at yet")]
     pub(crate) tenant: TenantRecord,
     pub(crate) request_id: RequestId,
-    /// When the function that answers is ended. One in the past means that nobody knows.
+    /// When the function that answers is ended, if that is known.
     pub(crate) deadline: Option<OffsetDateTime>,
 }
 
@@ -35,7 +37,6 @@ pub(crate) struct Ask {
 
 /// The kinds of questions.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "not all dialects are there yet")]
 pub(crate) enum Question {
     /// One more in a conversation, or the first of a new one.
     New { conversation: Option<ConversationId>, text: String },
@@ -43,6 +44,8 @@ pub(crate) enum Question {
     Regenerate { conversation: ConversationId, answer: Option<MessageId> },
     /// One in place of the last, whose answer goes with it.
     Edit { conversation: ConversationId, text: String },
+    /// One in the conversation of an application's chat, which begins with it if there is none.
+    Chat { chat: ChatId, place: Place, text: String },
     /// One that brings its conversation along. Nothing of it is stored.
     Stateless {
         /// What was said before, oldest first.
@@ -69,7 +72,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         let behind = || Error::internal("a request that did not pass the door");
         let tenant = parts.extensions.get().cloned().ok_or_else(behind)?;
         let request_id = parts.extensions.get().cloned().ok_or_else(behind)?;
-        Ok(Self { principal, tenant, request_id, deadline: None })
+        let deadline = parts.extensions.get().map(|Deadline(at)| *at);
+        Ok(Self { principal, tenant, request_id, deadline })
     }
 }
 
@@ -77,13 +81,31 @@ impl Ask {
     /// Refuses what cannot be asked.
     pub(super) fn check(&self) -> Result<(), Error> {
         let text = match &self.question {
-            Question::New { text, .. } | Question::Edit { text, .. } | Question::Stateless { text, .. } => text,
+            Question::New { text, .. }
+            | Question::Edit { text, .. }
+            | Question::Chat { text, .. }
+            | Question::Stateless { text, .. } => text,
             Question::Regenerate { .. } => return Ok(()),
         };
         if text.trim().is_empty() || text.chars().count() > MAX_MESSAGE {
             return Err(Error::field("/message", format!("must have 1 to {MAX_MESSAGE} characters")));
         }
         Ok(())
+    }
+
+    /// An estimate of the tokens in it, but for a history.
+    pub(super) fn tokens(&self) -> u64 {
+        let tokens = match &self.question {
+            Question::New { text, .. } | Question::Edit { text, .. } | Question::Chat { text, .. } => {
+                estimated_tokens(text)
+            }
+            Question::Stateless { text, instructions, .. } => {
+                estimated_tokens(text) + instructions.as_deref().map_or(0, estimated_tokens)
+            }
+            // It was asked before.
+            Question::Regenerate { .. } => MAX_MESSAGE / CHARACTERS,
+        };
+        tokens as u64
     }
 
     /// Whether nothing of it is stored.

@@ -1,12 +1,15 @@
 //! One answer, from a question that was accepted to `done`.
 
+mod account;
 mod ask;
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_stream::stream;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use shared::config::LlmKind;
 use shared::documents::Documents;
 use shared::error::Error;
 use shared::http::problem_for;
@@ -18,16 +21,19 @@ use tokio::time::Instant;
 use crate::State;
 use crate::agent::{self, Agent, Bounds, Exchange, Fence, Made};
 use crate::conversations::{Author, Change, Conversations, Entered, Message};
-use crate::event::{Event, FinishReason, Source};
+use crate::event::{Event, FinishReason, Source, Usage};
 use crate::llm::PromptMessage;
 use crate::tools::{Scope, Sources, Toolbox};
 
-pub(crate) use ask::{Ask, Caller, Question};
+pub(crate) use account::Account;
+pub(crate) use ask::{Ask, Caller, MAX_MESSAGE, Question};
 
 /// How often an answer is stored while it is being said.
 const STORED_EVERY: Duration = Duration::from_secs(3);
 /// What is left of the function's time when an answer must be at its end, to store it.
 const MARGIN: Duration = Duration::from_secs(3);
+/// The tokens of what a model is told before the conversation, and of the tools that it is shown, at most.
+const FRAME: u64 = 2_000;
 
 /// An answer that has begun.
 pub(crate) struct Started {
@@ -37,34 +43,77 @@ pub(crate) struct Started {
     pub(crate) model: String,
     /// The events with their numbers, which count from 1. The answer is made while they are polled.
     pub(crate) events: BoxStream<'static, (u64, Event)>,
-    /// Ends the answer early with what was said so far.
-    #[expect(dead_code, reason = "nobody stops it yet")]
-    pub(crate) stop: watch::Sender<bool>,
 }
 
 /// Begins an answer. Whatever can be refused is refused here, before the first byte.
 pub(crate) async fn begin(state: &State, caller: Caller, ask: Ask) -> Result<Started, Error> {
     ask.check()?;
     let scope = Scope::new(&caller.principal, &ask.collections)?;
-    let model = state.config.model_for(None).to_owned();
+    let model = state.config.model_for(caller.tenant.chat.model.as_deref()).to_owned();
+    let slot = state.runs.admit(&caller.principal, caller.tenant.limits.spending()).await?;
+    let account = match account(state, &caller, &ask, &model).await {
+        Ok(account) => account,
+        Err(error) => {
+            slot.release().await;
+            return Err(error);
+        }
+    };
+    let (stop, stopped) = watch::channel(false);
+    match Box::pin(prepare(state, caller, ask, scope, model, account.clone(), (stop.clone(), stopped))).await {
+        Ok((run, agent)) => {
+            let (message_id, conversation_id) = (run.answer.id, run.conversation);
+            let model = run.answer.model.clone().unwrap_or_default();
+            let events = slot.begin(message_id, conversation_id, stop, run.events(agent)).await;
+            Ok(Started { message_id, conversation_id, model, events })
+        }
+        Err(error) => {
+            let (settled, ()) = futures::join!(account.settle(Some(Usage::default())), slot.release());
+            note_unsettled(settled, "");
+            Err(error)
+        }
+    }
+}
+
+/// Reserves what the first turn may take: the question with the longest history, and the longest words.
+async fn account(state: &State, caller: &Caller, ask: &Ask, model: &str) -> Result<Account, Error> {
+    let tenant = &caller.principal.tenant;
+    if state.config.kind_of(model) == LlmKind::Extractive {
+        return Ok(Account::unbounded(&state.budgets, tenant));
+    }
+    let output = caller.tenant.chat.max_output_tokens.unwrap_or(state.config.max_output_tokens);
+    let tokens = ask.tokens() + u64::from(state.config.history_tokens) + FRAME + u64::from(output);
+    let most = caller.tenant.chat.max_tokens.unwrap_or(state.config.max_tokens);
+    let until = OffsetDateTime::now_utc() + state.config.time;
+    let budget = caller.tenant.limits.spending().daily_tokens;
+    Account::bounded(&state.budgets, tenant, budget, tokens.min(most.into()), until).await
+}
+
+/// Enters the question, and makes ready what answers it.
+async fn prepare(
+    state: &State,
+    caller: Caller,
+    ask: Ask,
+    scope: Scope,
+    model: String,
+    account: Account,
+    (stop, stopped): (watch::Sender<bool>, watch::Receiver<bool>),
+) -> Result<(Run, Agent), Error> {
     let entered = enter(state, &caller, &ask, &model).await?;
     // An answer that is made anew is one to the question as it was asked.
     let scope =
         if ask.collections.is_empty() { Scope::left(&caller.principal, &entered.question.collections) } else { scope };
-    let (message_id, conversation_id) = (entered.answer.id, entered.conversation);
-    let (stop, stopped) = watch::channel(false);
-    let agent = agent(state, &caller, &ask, scope, &model, &entered, stopped).await;
+    let agent = agent(state, &caller, &ask, scope, &entered, account.clone(), stopped).await;
     let run = Run {
         tenant: caller.principal.tenant.clone(),
         conversations: (!ask.is_stateless()).then(|| state.conversations.clone()),
-        conversation: conversation_id,
+        conversation: entered.conversation,
         answer: entered.answer,
         highest: entered.highest,
+        account,
         request_id: caller.request_id.0,
-        stop: stop.clone(),
+        stop,
     };
-    let events = futures::stream::iter(1..).zip(run.events(agent)).boxed();
-    Ok(Started { message_id, conversation_id, model, events, stop })
+    Ok((run, agent))
 }
 
 async fn enter(state: &State, caller: &Caller, ask: &Ask, model: &str) -> Result<Entered, Error> {
@@ -73,6 +122,7 @@ async fn enter(state: &State, caller: &Caller, ask: &Ask, model: &str) -> Result
         Question::New { conversation, text } => Change::Ask(*conversation, text),
         Question::Regenerate { conversation, answer } => Change::Regenerate(*conversation, *answer),
         Question::Edit { conversation, text } => Change::Edit(*conversation, text),
+        Question::Chat { chat, place, text } => Change::Chat(chat, *place, text),
         Question::Stateless { text, .. } => {
             let question = Message::question(MessageId::new(), text, &ask.collections, now);
             let answer = Message::answer(question.id.after(), model, now);
@@ -88,33 +138,30 @@ async fn agent(
     caller: &Caller,
     ask: &Ask,
     scope: Scope,
-    model: &str,
     entered: &Entered,
+    account: Account,
     stop: watch::Receiver<bool>,
 ) -> Agent {
+    let model = entered.answer.model.clone().unwrap_or_default();
     let fence = Fence::new();
     let earlier = entered.earlier.iter().flat_map(|message| message.sources.iter().cloned()).collect();
     let earlier = still_there(&state.documents, &scope, earlier).await;
     let sources = Sources::after(earlier, entered.highest);
-    let (exchanges, instructions) = match &ask.question {
-        Question::Stateless { history, instructions, .. } => {
-            // The numbers in these answers are those of other runs, and would be taken for this one's.
-            let said = history.iter().map(|(author, text)| match author {
-                Author::User => (*author, text.clone()),
-                Author::Assistant => (*author, fence.harmless(text)),
-            });
-            (exchanges(said, &[]), instructions.as_deref())
-        }
-        _ => {
-            let said = entered.earlier.iter().map(|message| (message.role, message.content.clone()));
-            (exchanges(said, &cited(&entered.earlier, &sources)), None)
-        }
+    let (exchanges, instructions) = if let Question::Stateless { history, instructions, .. } = &ask.question {
+        // The numbers in these answers are those of other runs, and would be taken for this one's.
+        let said = history.iter().map(|(author, text)| match author {
+            Author::User => (*author, text.clone()),
+            Author::Assistant => (*author, fence.harmless(text)),
+        });
+        (exchanges(said, &[]), instructions.as_deref())
+    } else {
+        let said = entered.earlier.iter().map(|message| (message.role, message.content.clone()));
+        (exchanges(said, &cited(&entered.earlier, &sources)), None)
     };
     let mut messages = agent::shown(exchanges, state.config.history_tokens, &fence);
     messages.push(PromptMessage::User(entered.question.content.clone()));
     Agent {
         models: state.models.clone(),
-        model: model.to_owned(),
         system: agent::system(&fence, &scope, instructions),
         toolbox: Toolbox {
             retriever: state.retriever.clone(),
@@ -129,10 +176,13 @@ async fn agent(
         sources,
         bounds: Bounds::new(
             &state.config,
-            model,
+            &caller.tenant.chat,
+            &model,
             Instant::now(),
             caller.time_left().map(|left| Instant::now() + left.saturating_sub(MARGIN)),
         ),
+        model,
+        account,
         stop,
         request_id: caller.request_id.0.clone(),
     }
@@ -185,29 +235,34 @@ struct Run {
     answer: Message,
     /// The highest number of a source in the conversation.
     highest: usize,
+    account: Account,
     request_id: String,
     stop: watch::Sender<bool>,
 }
 
 impl Run {
     /// What happens. What was said is stored before `done`, so that who saw `done` can read it back.
-    fn events(mut self, agent: Agent) -> impl Stream<Item = Event> {
+    fn events(mut self, agent: Agent) -> BoxStream<'static, Event> {
         stream! {
             let (message_id, conversation_id) = (self.answer.id, self.conversation);
             let model = self.answer.model.clone().unwrap_or_default();
             yield Event::Start { message_id, conversation_id, model };
-            let mut made = std::pin::pin!(agent.answer());
+            let mut made = AssertUnwindSafe(agent.answer()).catch_unwind();
             let mut stored = Instant::now();
             let mut end = Err(Error::internal("an answer without an end"));
             while let Some(made) = made.next().await {
                 let step = match made {
-                    Made::Event(event) => {
+                    Err(_) => {
+                        end = Err(Error::internal("making an answer panicked"));
+                        break;
+                    }
+                    Ok(Made::Event(event)) => {
                         self.answer.add(&event);
                         yield event;
                         false
                     }
-                    Made::Step => true,
-                    Made::End(reason) => {
+                    Ok(Made::Step) => true,
+                    Ok(Made::End(reason)) => {
                         end = reason;
                         break;
                     }
@@ -225,7 +280,10 @@ impl Run {
                 }
             };
             self.answer.add(&Event::Done { finish_reason, message_id });
-            if let Err(error) = self.store().await {
+            let (account, used) = (self.account.clone(), self.answer.usage);
+            let (stored, settled) = futures::join!(self.store(), account.settle(used));
+            note_unsettled(settled, &self.request_id);
+            if let Err(error) = stored {
                 if finish_reason != FinishReason::Error {
                     yield self.failure(&error);
                 }
@@ -233,6 +291,7 @@ impl Run {
             }
             yield Event::Done { finish_reason, message_id };
         }
+        .boxed()
     }
 
     /// Stores how far the answer is. It goes on if that fails: the end is stored, too.
@@ -261,5 +320,12 @@ impl Run {
         problem.request_id.clone_from(&self.request_id);
         problem.retry_after = error.retry_after_seconds();
         Event::Error(Box::new(problem))
+    }
+}
+
+/// What could not be settled counts as used: too much rather than too little.
+fn note_unsettled(settled: Result<(), Error>, request_id: &str) {
+    if let Err(error) = settled {
+        tracing::error!(request_id, %error, "what an answer reserved was not settled");
     }
 }

@@ -22,7 +22,6 @@ pub(crate) use sources::{MOST_SOURCES, Sources};
 
 /// A tool as models are told of it.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the only answerer needs no description of its tools")]
 pub(crate) struct Tool {
     /// Its name.
     pub(crate) name: &'static str,

@@ -43,7 +43,11 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The answers to requests that may be repeated. Clones share one client.
 #[derive(Clone)]
-pub struct Idempotency(Arc<Inner>);
+pub struct Idempotency {
+    inner: Arc<Inner>,
+    /// After so long, a request without an answer counts as dead.
+    lock: Duration,
+}
 
 struct Inner {
     records: Records,
@@ -53,10 +57,17 @@ struct Inner {
 impl Idempotency {
     /// The answers in this database.
     pub fn new(dynamodb: &DynamoDb, signer: &Signer, config: IdempotencyConfig) -> Self {
-        Self(Arc::new(Inner {
-            records: Records::new(dynamodb, signer.sealer(Purpose::IdempotencyAnswer), config),
+        let inner = Inner {
+            records: Records::new(dynamodb, signer.sealer(Purpose::IdempotencyAnswer), config.keep),
             fingerprints: signer.mac(Purpose::IdempotencyFingerprint),
-        }))
+        };
+        Self { inner: Arc::new(inner), lock: config.lock }
+    }
+
+    /// The same for a route whose requests may take so long.
+    #[must_use]
+    pub fn lasting(&self, time: Duration) -> Self {
+        Self { inner: Arc::clone(&self.inner), lock: self.lock.max(time) }
     }
 
     /// Runs a request, unless its `Idempotency-Key` says that it ran already. A body has `max_body` bytes at most.
@@ -78,10 +89,10 @@ impl Idempotency {
         let place = Key::idempotency(&identity.tenant, &hash);
         let asked = fingerprint(&parts, &body);
         let asked: Vec<&[u8]> = asked.iter().map(AsRef::as_ref).collect();
-        let is_same = |signature: &[u8]| self.0.fingerprints.verify(&asked, signature);
-        let signature = self.0.fingerprints.sign(&asked);
+        let is_same = |signature: &[u8]| self.inner.fingerprints.verify(&asked, signature);
+        let signature = self.inner.fingerprints.sign(&asked);
 
-        match self.0.records.begin(place, &signature, is_same, OffsetDateTime::now_utc()).await? {
+        match self.inner.records.begin(place, &signature, is_same, OffsetDateTime::now_utc(), self.lock).await? {
             Begun::First(claim) => {
                 metrics::idempotency("first");
                 let path = parts.uri.path().to_owned();
@@ -111,7 +122,7 @@ impl Idempotency {
     /// Keeps an answer for repetitions, or lets them run if it is none to keep. What happened has happened, so nothing that
     /// fails here takes the answer from the caller.
     async fn keep(&self, claim: &Claim, response: Response, path: &str, request_id: &str) -> Response {
-        let records = &self.0.records;
+        let records = &self.inner.records;
         let (mut response, answer) = KeptAnswer::of(response, path, request_id).await;
         let done = match answer {
             Some(answer) => records.finish(claim, &answer).await,

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -10,7 +11,6 @@ use ulid::Ulid;
 
 use super::answer::KeptAnswer;
 use crate::clients::DynamoDb;
-use crate::config::IdempotencyConfig;
 use crate::error::Error;
 use crate::signing::{Sealer, Signature};
 use crate::tables::{EXPIRES_AT, Key, text};
@@ -28,7 +28,8 @@ const SEALED: &str = "sealed";
 pub(super) struct Records {
     dynamodb: DynamoDb,
     sealer: Sealer,
-    config: IdempotencyConfig,
+    /// How long an answer is kept.
+    keep: Duration,
 }
 
 /// The right to run a request.
@@ -86,8 +87,8 @@ pub(super) enum Begun {
 }
 
 impl Records {
-    pub(super) fn new(dynamodb: &DynamoDb, sealer: Sealer, config: IdempotencyConfig) -> Self {
-        Self { dynamodb: dynamodb.clone(), sealer, config }
+    pub(super) fn new(dynamodb: &DynamoDb, sealer: Sealer, keep: Duration) -> Self {
+        Self { dynamodb: dynamodb.clone(), sealer, keep }
     }
 
     /// Claims a request by one conditional write, so of two at once one is the first. `is_same` tells whether a record is of
@@ -98,14 +99,15 @@ impl Records {
         asked: &Signature,
         is_same: impl Fn(&[u8]) -> bool,
         now: OffsetDateTime,
+        lock: Duration,
     ) -> Result<Begun, Error> {
         // In whole seconds, as it is stored.
-        let expires = (now + self.config.keep).replace_nanosecond(0).map_err(Error::internal)?;
+        let expires = (now + self.keep).replace_nanosecond(0).map_err(Error::internal)?;
         let claim = Claim { place, word: Ulid::generate().to_string(), expires };
         let mut item = claim.place.clone().attributes();
         item.insert(ASKED.to_owned(), AttributeValue::B(Blob::new(asked)));
         item.insert(CLAIM.to_owned(), text(&claim.word));
-        item.insert(CLAIMED_UNTIL.to_owned(), self.claimed_until(now));
+        item.insert(CLAIMED_UNTIL.to_owned(), claimed_until(now, lock));
         item.insert(EXPIRES_AT.to_owned(), number(claim.expires.unix_timestamp().into()));
         let put = self
             .dynamodb
@@ -140,12 +142,12 @@ impl Records {
         if found.claimed_until > milliseconds(now) {
             return Ok(Begun::Running);
         }
-        let is_taken = self.take_over(&claim, &found.claim, now).await?;
+        let is_taken = self.take_over(&claim, &found.claim, now, lock).await?;
         Ok(if is_taken { Begun::First(claim) } else { Begun::Running })
     }
 
     /// Takes the place of who left no answer in time; false if somebody was faster.
-    async fn take_over(&self, claim: &Claim, dead: &str, now: OffsetDateTime) -> Result<bool, Error> {
+    async fn take_over(&self, claim: &Claim, dead: &str, now: OffsetDateTime, lock: Duration) -> Result<bool, Error> {
         let request = self
             .update(claim, dead)
             .update_expression("SET #claim = :claim, #until = :until, #expires = :expires")
@@ -154,7 +156,7 @@ impl Records {
             .expression_attribute_names("#expires", EXPIRES_AT)
             .expression_attribute_names("#sealed", SEALED)
             .expression_attribute_values(":claim", text(&claim.word))
-            .expression_attribute_values(":until", self.claimed_until(now))
+            .expression_attribute_values(":until", claimed_until(now, lock))
             .expression_attribute_values(":expires", number(claim.expires.unix_timestamp().into()));
         applied(request).await
     }
@@ -199,10 +201,6 @@ impl Records {
             .expression_attribute_names("#claim", CLAIM)
             .expression_attribute_values(":mine", text(mine))
     }
-
-    fn claimed_until(&self, now: OffsetDateTime) -> AttributeValue {
-        number(milliseconds(now + self.config.lock))
-    }
 }
 
 /// Sends a conditional change; false if its condition does not hold.
@@ -217,6 +215,10 @@ async fn applied(request: UpdateItemFluentBuilder) -> Result<bool, Error> {
 /// What an answer is sealed with: it opens in its own record only.
 fn name(place: &Key) -> String {
     format!("{} {}", place.pk, place.sk)
+}
+
+fn claimed_until(now: OffsetDateTime, lock: Duration) -> AttributeValue {
+    number(milliseconds(now + lock))
 }
 
 fn milliseconds(time: OffsetDateTime) -> i128 {

@@ -19,6 +19,8 @@ struct Known {
     algorithm: Algorithm,
     /// Words that questions are asked with, beside those that stand in every text.
     asking: &'static [&'static str],
+    /// Words that say what something is.
+    defining: &'static [&'static str],
     nothing: &'static str,
     /// What stands in front of a quotation from a document, around it, and between its quotation marks.
     quote: fn(&str, &str) -> String,
@@ -56,6 +58,7 @@ static LANGUAGES: [Known; 7] = [
             "text",
             "want",
         ],
+        defining: &[" is a ", " is an ", " are ", " is called ", " means ", " refers to ", " is defined "],
         nothing: "The documents say nothing about this.",
         quote: |name, text| format!("{name} says: “{text}”."),
     },
@@ -90,6 +93,7 @@ static LANGUAGES: [Known; 7] = [
             "wo",
             "wurde",
         ],
+        defining: &[" heißt ", " nennt man ", " bezeichnet "],
         nothing: "Die Dokumente sagen dazu nichts.",
         quote: |name, text| format!("In {name} steht: „{text}“."),
     },
@@ -110,6 +114,7 @@ static LANGUAGES: [Known; 7] = [
             "qui",
             "signifie",
         ],
+        defining: &[" est un ", " est une ", " signifie "],
         nothing: "Les documents n’en disent rien.",
         quote: |name, text| format!("{name} indique : « {text} »."),
     },
@@ -129,6 +134,7 @@ static LANGUAGES: [Known; 7] = [
             "llama",
             "significa",
         ],
+        defining: &[" es un ", " es una ", " significa "],
         nothing: "Los documentos no dicen nada al respecto.",
         quote: |name, text| format!("{name} dice: «{text}»."),
     },
@@ -147,6 +153,7 @@ static LANGUAGES: [Known; 7] = [
             "quanti",
             "significa",
         ],
+        defining: &[" è un ", " è una ", " significa "],
         nothing: "I documenti non ne dicono nulla.",
         quote: |name, text| format!("{name} dice: «{text}»."),
     },
@@ -165,6 +172,7 @@ static LANGUAGES: [Known; 7] = [
             "quantos",
             "significa",
         ],
+        defining: &[" é um ", " é uma ", " significa "],
         nothing: "Os documentos não dizem nada sobre isso.",
         quote: |name, text| format!("{name} diz: «{text}»."),
     },
@@ -172,6 +180,7 @@ static LANGUAGES: [Known; 7] = [
         code: "nl",
         algorithm: Algorithm::Dutch,
         asking: &["betekent", "document", "documenten", "heet", "hoeveel", "wanneer", "waar", "welke", "zegt"],
+        defining: &[" is een ", " heet ", " betekent "],
         nothing: "De documenten zeggen hier niets over.",
         quote: |name, text| format!("In {name} staat: “{text}”."),
     },
@@ -193,6 +202,11 @@ impl Language {
     pub(super) fn words(&self, text: &str) -> HashSet<String> {
         let telling = split(text).into_iter().filter(|word| !self.common.contains(word.as_str()));
         telling.map(|word| self.stemmer.stem(&word).into_owned()).collect()
+    }
+
+    /// Whether a statement says what something is.
+    pub(super) fn defines(&self, statement: &str) -> bool {
+        self.known.defining.iter().any(|words| statement.contains(words))
     }
 
     /// That the documents say nothing.

@@ -29,25 +29,22 @@ impl Llm for Extractive {
             _ => None,
         });
         let question = asked.unwrap_or_default();
-        let pieces: Vec<Piece> = match prompt.messages.last() {
-            Some(PromptMessage::Results(outcomes)) => {
-                let sources: Vec<&Source> = outcomes.iter().flat_map(|outcome| &outcome.sources).collect();
-                if sources.is_empty() && outcomes.iter().any(|outcome| outcome.failed) {
-                    return Err(LlmError::new(ModelFault::Unavailable, "there is nothing to quote: the search failed"));
-                }
-                let sentences = say(question, &sources);
-                let read: usize = sources.iter().map(|source| estimated_tokens(&source.text)).sum();
-                let written = sentences.iter().map(|sentence| estimated_tokens(sentence)).sum();
-                let usage = Usage { input_tokens: estimated_tokens(question) + read, output_tokens: written };
-                let end = [Piece::Usage(usage), Piece::End(Ending::Stop)];
-                sentences.into_iter().map(Piece::Text).chain(end).collect()
+        let pieces: Vec<Piece> = if let Some(PromptMessage::Results(outcomes)) = prompt.messages.last() {
+            let sources: Vec<&Source> = outcomes.iter().flat_map(|outcome| &outcome.sources).collect();
+            if sources.is_empty() && outcomes.iter().any(|outcome| outcome.failed) {
+                return Err(LlmError::new(ModelFault::Unavailable, "there is nothing to quote: the search failed"));
             }
-            _ => {
-                let arguments = json!({ "query": question }).to_string();
-                let call = Call { id: "call_1".to_owned(), name: "search".to_owned(), arguments };
-                // Nothing was read or written yet.
-                vec![Piece::Call(call), Piece::Usage(Usage::default()), Piece::End(Ending::Calls)]
-            }
+            let sentences = say(question, &sources);
+            let read: usize = sources.iter().map(|source| estimated_tokens(&source.text)).sum();
+            let written = sentences.iter().map(|sentence| estimated_tokens(sentence)).sum();
+            let usage = Usage { input_tokens: estimated_tokens(question) + read, output_tokens: written };
+            let end = [Piece::Usage(usage), Piece::End(Ending::Stop)];
+            sentences.into_iter().map(Piece::Text).chain(end).collect()
+        } else {
+            let arguments = json!({ "query": question }).to_string();
+            let call = Call { id: "call_1".to_owned(), name: "search".to_owned(), arguments };
+            // Nothing was read or written yet.
+            vec![Piece::Call(call), Piece::Usage(Usage::default()), Piece::End(Ending::Calls)]
         };
         Ok(stream::iter(pieces.into_iter().map(Ok)).boxed())
     }
@@ -64,7 +61,7 @@ fn say(question: &str, sources: &[&Source]) -> Vec<String> {
         let gap = if place == 0 { "" } else { " " };
         let source = sources[*source];
         let sentence = match statement.kind {
-            Kind::Sentence => statement.text.clone(),
+            Kind::Sentence | Kind::Headed => statement.text.clone(),
             Kind::Row | Kind::Fragment => language.quote(&source.filename, &statement.text),
         };
         format!("{gap}{sentence} [{}]", source.n)

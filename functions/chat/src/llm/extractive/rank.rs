@@ -9,13 +9,16 @@ use crate::event::Source;
 /// The most statements of an answer.
 const MOST: usize = 3;
 /// A further statement must be about as good as the best.
-const FURTHER: f32 = 0.9;
+const FURTHER: f32 = 0.95;
 /// A statement must have so much of what is asked, by the worth of its words,
 const OWN: f32 = 0.5;
 /// a row a little less, since its table has the rest,
 const OWN_OF_ROW: f32 = 0.4;
 /// and with what stands above it so much. Otherwise it speaks of something else.
 const WITH_CONTEXT: f32 = 0.6;
+/// A question with no more words may well ask what something is; a statement that says so is so much better.
+const FEW: usize = 3;
+const DEFINES: f32 = 1.15;
 /// What a word above a statement counts, beside one in it.
 const CONTEXT: f32 = 0.4;
 /// What a word counts that begins like one that is asked for, or the other way round.
@@ -58,8 +61,14 @@ pub(super) fn answers(language: &Language, question: &str, sources: &[&Source]) 
         }
         // Sources come best first.
         let place = candidate.found.source as f32 / sources.len() as f32;
-        let shape = if candidate.found.statement.kind == Kind::Fragment { 0.8 } else { 1.0 };
-        let score = (own + CONTEXT * context) / all * (1.0 - 0.15 * place) * shape;
+        let statement = &candidate.found.statement;
+        let shape = match statement.kind {
+            Kind::Sentence | Kind::Row => 1.0,
+            Kind::Headed => 0.9,
+            Kind::Fragment => 0.8,
+        };
+        let defines = if asked.len() <= FEW && language.defines(&statement.text) { DEFINES } else { 1.0 };
+        let score = (own + CONTEXT * context) / all * (1.0 - 0.15 * place) * shape * defines;
         Scored { score, own: own / all, with_context: (own + context) / all, candidate }
     };
     let answers = |scored: &Scored| {

@@ -6,6 +6,8 @@ use crate::hidden::is_hidden;
 
 /// Longer ones are tables and formulas that lost their shape.
 const LONGEST: usize = 600;
+/// A heading is no longer, in bytes.
+const HEADING: usize = 120;
 /// Of the characters of a sentence, so many of a hundred must be letters.
 const LETTERS: usize = 60;
 
@@ -22,6 +24,8 @@ pub(super) struct Statement {
 pub(super) enum Kind {
     /// It can stand in an answer as it is.
     Sentence,
+    /// The same, with its heading in front.
+    Headed,
     /// A row of a table, each cell under its name.
     Row,
     /// Anything else: a heading, an item of a list, a sentence that was cut.
@@ -41,7 +45,7 @@ pub(super) fn statements(text: &str) -> Vec<Statement> {
 #[derive(Default)]
 struct Reader {
     said: Vec<Statement>,
-    /// The headings so far.
+    /// The headings so far, and what else stands by itself.
     headings: String,
     /// The names of the columns, while a table lasts.
     columns: Option<Vec<String>>,
@@ -53,6 +57,10 @@ struct Reader {
 
 impl Reader {
     fn read(&mut self, line: &str) {
+        // Before it is taken for as many sentences as it has dots.
+        if is_leader(line) {
+            return;
+        }
         if line.is_empty() {
             self.columns = None;
             // The items of a list may stand apart from what announces them.
@@ -70,10 +78,8 @@ impl Reader {
             match sentences.as_slice() {
                 [only] if !ends_sentence(only) && !only.ends_with(':') => {
                     self.item(only);
-                    self.heading = Some((*only).to_owned());
-                    self.say((*only).to_owned(), Kind::Fragment);
-                    self.headings.push_str(only);
-                    self.headings.push('\n');
+                    self.heading = Some((*only).clone());
+                    self.say((*only).clone(), Kind::Fragment);
                 }
                 _ => {
                     self.end_list();
@@ -92,7 +98,7 @@ impl Reader {
         } else if is_sentence(sentence) {
             // What stands under a heading is told with it, where the heading is what was asked for.
             if let Some(heading) = self.heading.take() {
-                self.say(format!("{heading}: {sentence}"), Kind::Sentence);
+                self.say(format!("{heading}: {sentence}"), Kind::Headed);
             }
             self.say(sentence.to_owned(), Kind::Sentence);
         } else {
@@ -131,17 +137,23 @@ impl Reader {
     }
 
     fn end_list(&mut self) {
-        if let Some((announcement, items)) = self.list.take().filter(|(_, items)| !items.is_empty()) {
-            self.say(format!("{announcement} {}.", items.join("; ")), Kind::Sentence);
+        match self.list.take() {
+            Some((announcement, items)) if items.is_empty() => self.say(announcement, Kind::Fragment),
+            Some((announcement, items)) => self.say(format!("{announcement} {}.", items.join("; ")), Kind::Sentence),
+            None => {}
         }
     }
 
     fn say(&mut self, text: String, kind: Kind) {
-        if text.chars().count() > LONGEST || is_leader(&text) {
+        if text.chars().count() > LONGEST {
             return;
         }
         let before = self.said.last().map_or("", |before| before.text.as_str());
         let context = format!("{}{before}", self.headings);
+        if kind == Kind::Fragment && text.len() <= HEADING {
+            self.headings.push_str(&text);
+            self.headings.push('\n');
+        }
         self.said.push(Statement { text, kind, context });
     }
 
@@ -239,11 +251,11 @@ mod tests {
     #[test]
     fn sentences_are_whole() {
         assert_eq!(
-            texts("Ducks swim, e.g. on lakes. Z. B. Stockenten fliegen auch. 25 of them were seen by Dr. Duck."),
+            texts("Ducks swim, e.g. on lakes. Z. B. Stockenten fliegen auch. They were seen by Dr. Duck."),
             [
                 ("Ducks swim, e.g. on lakes.".to_owned(), Kind::Sentence),
                 ("Z. B. Stockenten fliegen auch.".to_owned(), Kind::Sentence),
-                ("25 of them were seen by Dr. Duck.".to_owned(), Kind::Sentence),
+                ("They were seen by Dr. Duck.".to_owned(), Kind::Sentence),
             ]
         );
         assert_eq!(texts("swim on lakes, and fly.")[0].1, Kind::Fragment, "its beginning is missing");

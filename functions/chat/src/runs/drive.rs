@@ -1,0 +1,151 @@
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use shared::metrics;
+use shared::tenancy::MessageId;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::UnderWay;
+use super::log::Log;
+use crate::event::{Event, FinishReason};
+
+/// Events that wait for a client that reads slowly. Nothing more is made until it has read.
+const WAITING: usize = 16;
+/// How long the last event waits for the log to have it.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How often the end is told to a log that was out of reach, where nobody waits for it, and the wait before each time.
+const AFTERWARDS: (usize, Duration) = (10, Duration::from_secs(1));
+/// How long a client may read nothing; then its answer is made without it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A run on its way: numbers what happens, and has it written down beside.
+pub(super) struct Drive {
+    events: BoxStream<'static, Event>,
+    log: Log,
+    stop: watch::Receiver<bool>,
+    number: u64,
+    /// When the answer was asked for.
+    asked: Instant,
+    has_said: bool,
+    is_ended: bool,
+    /// Whether the log has the end.
+    is_logged: bool,
+    /// Held until the end.
+    under_way: Option<UnderWay>,
+    id: MessageId,
+}
+
+impl Drive {
+    pub(super) fn new(
+        log: Log,
+        stop: &watch::Sender<bool>,
+        events: BoxStream<'static, Event>,
+        under_way: UnderWay,
+        asked: Instant,
+    ) -> Self {
+        let id = under_way.id;
+        Self {
+            events,
+            log,
+            stop: stop.subscribe(),
+            number: 0,
+            asked,
+            has_said: false,
+            is_ended: false,
+            is_logged: false,
+            under_way: Some(under_way),
+            id,
+        }
+    }
+
+    /// The events, which are made while they are read.
+    pub(super) fn while_read(self) -> BoxStream<'static, (u64, Event)> {
+        stream::unfold(self, async |mut drive| drive.next().await.map(|event| (event, drive))).boxed()
+    }
+
+    /// The events, which a task makes to their end, whatever becomes of the reader.
+    pub(super) fn by_task(mut self) -> BoxStream<'static, (u64, Event)> {
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        tokio::spawn(async move {
+            let mut reader = Some(sender);
+            while let Some(event) = self.next().await {
+                if let Some(sender) = &reader
+                    && !self.hand_over(sender, event).await
+                {
+                    reader = None;
+                }
+            }
+            drop(reader);
+            self.end_log().await;
+        });
+        stream::poll_fn(move |context| receiver.poll_recv(context)).boxed()
+    }
+
+    /// What happens next. The log has the last event before the client sees it, and the slot is free.
+    async fn next(&mut self) -> Option<(u64, Event)> {
+        if self.is_ended {
+            return None;
+        }
+        let event = tokio::select! {
+            biased;
+            never = self.log.tend() => match never {},
+            event = self.events.next() => event,
+        };
+        // An answer always says that it ends.
+        let event = event.unwrap_or(Event::Done { finish_reason: FinishReason::Error, message_id: self.id });
+        self.number += 1;
+        self.log.push(&event);
+        match &event {
+            Event::Delta { .. } if !self.has_said => {
+                self.has_said = true;
+                metrics::chat_first_token(self.asked.elapsed());
+            }
+            Event::Done { .. } => {
+                self.is_logged = self.log.close(LAST_WORDS).await;
+                self.is_ended = true;
+                self.under_way = None;
+            }
+            _ => {}
+        }
+        Some((self.number, event))
+    }
+
+    /// Has the end written down that could not be when it came.
+    async fn end_log(&mut self) {
+        let (times, wait) = AFTERWARDS;
+        for _ in 0..times {
+            if self.is_logged {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+            self.is_logged = self.log.close(LAST_WORDS).await;
+        }
+        if !self.is_logged {
+            tracing::warn!(run = %self.id, "the log of an answer has no end");
+        }
+    }
+
+    /// Hands an event to the reader, and keeps the run alive while it waits; whether there still is a reader.
+    async fn hand_over(&mut self, reader: &mpsc::Sender<(u64, Event)>, event: (u64, Event)) -> bool {
+        let is_ended = self.is_ended;
+        let Self { log, stop, .. } = self;
+        let stopped = async {
+            if stop.wait_for(|stopped| *stopped).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            sent = reader.send(event) => sent.is_ok(),
+            never = log.tend(), if !is_ended => match never {},
+            // Nobody reads: the run is not to wait for that.
+            () = stopped, if !is_ended => false,
+            () = tokio::time::sleep(PATIENCE) => {
+                tracing::info!(run = %self.id, "an answer is made without its reader");
+                false
+            }
+        }
+    }
+}

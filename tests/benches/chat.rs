@@ -1,0 +1,192 @@
+//! What chat adds to its model: `make bench`.
+//!
+//! The model is a scripted one in a process of its own, and so is the server that asks it. What it takes to the first word of
+//! an answer is measured in both ways: from the server, and from the model itself with the same number of turns. The ways take
+//! turns, so that a noisy moment hits both. Then answers are held open that never end, and the memory of the server is looked
+//! at.
+
+#![expect(clippy::unwrap_used, reason = "a measurement that cannot be taken ends")]
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use shared::tenancy::Role;
+use tests::llm::LlmProcess;
+use tests::{Instance, TestApp};
+
+/// A usual model. 100 of its answers at a time are 39 new ones a second.
+const PACE: &str = "ttft300-itl15-len150";
+/// Answers of each way that are measured, by how many run at a time.
+const RUNS: [(usize, usize); 2] = [(1, 20), (100, 400)];
+/// Parts that the answers of a way are made in, in turn with the other way.
+const ROUNDS: usize = 2;
+/// Answers that are held open.
+const OPEN: usize = 500;
+/// What is allowed.
+const GOALS_MS: [f64; 2] = [15.0, 50.0];
+const GOAL_KB: f64 = 100.0;
+
+#[tokio::main]
+async fn main() {
+    let model = LlmProcess::start(env!("CARGO_BIN_EXE_scripted-llm")).await;
+    let app = TestApp::start().await;
+    app.ada().ready("ducks.md", "# Ducks\n\nDucks swim on lakes and fly south in winter.\n").await;
+    let variables = [
+        ("REDIS_URL", app.redis_url()),
+        ("DYNAMODB_ENDPOINT", app.dynamodb_endpoint()),
+        ("LLM", "openai"),
+        ("LLM_MODEL", PACE),
+        ("LLM_BASE_URL", model.url()),
+        ("LIMIT_USER_STREAMS", "1000"),
+        ("LIMIT_TENANT_STREAMS", "1000"),
+        ("LIMIT_DAILY_TOKENS", "1000000000"),
+        ("CHAT_SECONDS", "900"),
+        ("LLM_IDLE_TIMEOUT_MS", "900000"),
+    ];
+    let token = app.token("acme", "ada", Role::Editor);
+    let http = Client::new();
+
+    println!("time to the first word, in milliseconds; the model alone says it after 300 in each turn\n");
+    println!("{:<34} {:>7} {:>7} {:>7} {:>7}", "", "median", "p95", "added", "ratio");
+    for (calls, words) in [(0, "without a search"), (1, "with a search, its query embedded before")] {
+        let model_name = format!("{PACE}-tools-{calls}");
+        let variables =
+            variables.map(|(name, value)| if name == "LLM_MODEL" { (name, &*model_name) } else { (name, value) });
+        let server = Instance::start(env!("CARGO_BIN_EXE_instance"), app.folder(), &variables).await;
+        let through = Way::Through { url: format!("{}/chat", server.url()), token: token.clone() };
+        let direct = Way::Direct { url: format!("{}/chat/completions", model.url()), model: model_name.clone(), calls };
+        through.first_word(&http).await;
+        for ((at_once, answers), goal) in RUNS.into_iter().zip(GOALS_MS) {
+            let mut times = [Vec::new(), Vec::new()];
+            for _ in 0..ROUNDS {
+                for (way, times) in [&direct, &through].into_iter().zip(&mut times) {
+                    times.extend(way.first_words(&http, at_once, answers / ROUNDS).await);
+                }
+            }
+            let [direct, through] = times.map(Times::of);
+            let added = through.p95 - direct.p95;
+            println!("{at_once} at a time, {words}");
+            println!("{:<34} {:>7.1} {:>7.1}", "  the model", direct.median, direct.p95);
+            println!(
+                "{:<34} {:>7.1} {:>7.1} {added:>7.1} {:>7.3}  (goal: at most {goal} ms added)",
+                "  Ragline",
+                through.median,
+                through.p95,
+                through.p95 / direct.p95
+            );
+        }
+    }
+    let hanging =
+        variables.map(|(name, value)| if name == "LLM_MODEL" { (name, "hangs-after-20") } else { (name, value) });
+    memory(&app, &hanging, &http, &token).await;
+    app.stop().await;
+}
+
+/// The resident memory that each open answer takes.
+async fn memory(app: &TestApp, variables: &[(&str, &str)], http: &Client, token: &str) {
+    let server = Instance::start(env!("CARGO_BIN_EXE_instance"), app.folder(), variables).await;
+    let way = Way::Through { url: format!("{}/chat", server.url()), token: token.to_owned() };
+    let open = |answers| join_all((0..answers).map(|_| way.begin(http)));
+    // What the process takes once, it takes now.
+    let _warm = open(20).await;
+    let Some(before) = resident_kb(server.pid()) else { return println!("\nno /proc here, so no memory is measured") };
+    let held = open(OPEN).await;
+    let after = resident_kb(server.pid()).unwrap();
+    let each = (after - before) / held.len() as f64;
+    println!("\n{OPEN} open answers: {before:.0} kB resident before, {after:.0} kB with them");
+    println!("each takes {each:.1} kB (goal: at most {GOAL_KB})");
+}
+
+fn resident_kb(process: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// How an answer is asked for.
+enum Way {
+    /// From the model, which calls the tool so often before it answers.
+    Direct { url: String, model: String, calls: usize },
+    /// From Ragline.
+    Through { url: String, token: String },
+}
+
+impl Way {
+    /// The times of so many answers, in milliseconds, of which so many are made at a time.
+    async fn first_words(&self, http: &Client, at_once: usize, answers: usize) -> Vec<f64> {
+        let one_after_another = |number: usize| async move {
+            // They do not begin all at once.
+            tokio::time::sleep(
+                Duration::from_millis(2_500) * u32::try_from(number).unwrap() / u32::try_from(at_once).unwrap(),
+            )
+            .await;
+            let mut times = Vec::new();
+            for _ in 0..answers / at_once {
+                times.push(self.first_word(http).await);
+            }
+            times
+        };
+        join_all((0..at_once).map(one_after_another)).await.concat()
+    }
+
+    /// The time of one answer, which is read to its end.
+    async fn first_word(&self, http: &Client) -> f64 {
+        let started = Instant::now();
+        let mut answer = self.begin(http).await;
+        let time = started.elapsed().as_secs_f64() * 1e3;
+        while answer.chunk().await.unwrap().is_some() {}
+        time
+    }
+
+    /// An answer whose first word has come.
+    async fn begin(&self, http: &Client) -> Response {
+        match self {
+            Self::Through { url, token } => {
+                let request = http.post(url).bearer_auth(token).json(&json!({ "message": "Do ducks swim?" }));
+                until(request, "event: delta").await
+            }
+            Self::Direct { url, model, calls } => {
+                let mut messages = vec![json!({ "role": "user", "content": "Do ducks swim?" })];
+                let asking = |messages: &[Value]| {
+                    let tool = json!({ "type": "function", "function": { "name": "search", "parameters": {} } });
+                    http.post(url)
+                        .json(&json!({ "model": model, "stream": true, "messages": messages, "tools": [tool] }))
+                };
+                for number in 0..*calls {
+                    asking(&messages).send().await.unwrap().bytes().await.unwrap();
+                    let function = json!({ "name": "search", "arguments": "{}" });
+                    let call = json!({ "id": number.to_string(), "type": "function", "function": function });
+                    messages.push(json!({ "role": "assistant", "tool_calls": [call] }));
+                    let found = "x".repeat(1_000);
+                    messages.push(json!({ "role": "tool", "tool_call_id": number.to_string(), "content": found }));
+                }
+                until(asking(&messages), "\"content\":\"The\"").await
+            }
+        }
+    }
+}
+
+/// The answer once these words have come.
+async fn until(request: RequestBuilder, words: &str) -> Response {
+    let mut response = request.send().await.unwrap().error_for_status().unwrap();
+    let mut text = String::new();
+    while !text.contains(words) {
+        let chunk = response.chunk().await.unwrap();
+        text.push_str(&String::from_utf8_lossy(&chunk.unwrap_or_else(|| panic!("no {words}: {text}"))));
+    }
+    response
+}
+
+struct Times {
+    median: f64,
+    p95: f64,
+}
+
+impl Times {
+    fn of(mut times: Vec<f64>) -> Self {
+        times.sort_unstable_by(f64::total_cmp);
+        Self { median: times[times.len() / 2], p95: times[times.len() * 95 / 100] }
+    }
+}
