@@ -1,10 +1,10 @@
 //! Exact terms: the words of a text that embedding models do not know and people search for, such as names, part numbers
 //! and error codes.
 //!
-//! A word is one if it is no whole word of the [`vocabulary`] of such a model, or holds digits or capitals within, or is
+//! A word is one if it is no whole word of the vocabulary of such a model, or holds digits or capitals within, or is
 //! joined of several (`ERR-4821`, `nginx.conf`, `jane@example.com`). Scripts without spaces give pairs of characters. Terms
 //! are compared in one form, whatever language they are in, since that of a few words that somebody types is not known:
-//! compatibility-normalised (NFKC), folded in case and in the accents of Latin letters, without endings ([`stem`]), and
+//! compatibility-normalised (NFKC), folded in case and in the accents of Latin letters, without endings (`stem`), and
 //! without what joins them.
 
 mod folding;
