@@ -76,7 +76,9 @@ def unauthorized(answer: Answer) -> bool:
 WANTED: dict[str, Looks] = {
     "authorizer/no-token": unauthorized,
     "authorizer/token": allowed,
+    "chat/ai-sdk": streamed(200, "text/event-stream", '"type":"start"', '"type":"finish"', "data: [DONE]"),
     "chat/conversations": streamed(200, "application/json", '"data":'),
+    "chat/openai": streamed(200, "text/event-stream", "chat.completion.chunk", "data: [DONE]"),
     "chat/stream": streamed(200, "text/event-stream", "event: start", "event: done"),
     # There is no such document in an empty installation, which the function finds out behind the stage.
     "documents/content": status(404, "code", "request_id"),

@@ -169,6 +169,8 @@ class Tour:
 
     def answers(self) -> None:
         self.ada.ask("POST", "/search", {"query": "what do ducks eat at XK-42?"}).expect(200)
+        filters = {"type": "eq", "key": "year", "value": 2026}
+        self.ada.ask("POST", "/search", {"query": "what do ducks eat?", "filters": filters}).expect(200)
         for api in (self.ada, self.bob):
             said = (
                 api.ask("POST", "/chat", {"message": "What do ducks eat?", "stream": False}, idempotency_key="c1")
