@@ -8,3 +8,12 @@ pub(crate) mod openai;
 mod sample;
 
 pub(crate) use self::frames::{end, frame, stream, with_data};
+
+/// A frame of a stream whose events have neither names nor numbers, as it is described.
+#[derive(utoipa::ToSchema)]
+#[schema(as = DataFrame)]
+#[expect(dead_code, reason = "a frame is encoded as a whole")]
+pub(crate) struct Data {
+    /// JSON, or `[DONE]` in the last one.
+    data: String,
+}

@@ -31,7 +31,7 @@ const PROTOCOL: HeaderName = HeaderName::from_static("x-vercel-ai-ui-message-str
         which is the caller's own; it begins with the first message.",
     request_body = Request,
     responses(
-        (status = 200, description = "The answer.", content((String = "text/event-stream"))),
+        (status = 200, description = "The answer.", content((dialect::Data = "text/event-stream"))),
         (status = 409),
     ),
     extensions(("x-lowest-role" = json!("viewer"))),
@@ -51,7 +51,7 @@ pub(crate) async fn chat(
     description = "The stream of the answer that is being made, from its beginning.",
     params(("id" = ChatId, Path)),
     responses(
-        (status = 200, description = "The answer.", content((String = "text/event-stream"))),
+        (status = 200, description = "The answer.", content((dialect::Data = "text/event-stream"))),
         (status = 204, description = "None is being made, or there is no such chat."),
     ),
     extensions(("x-lowest-role" = json!("viewer"))),

@@ -25,7 +25,7 @@ use crate::run::{self, Ask, Caller, Started};
     responses(
         (status = 200, description = "The answer.", content(
             (Completion = "application/json"),
-            (String = "text/event-stream"),
+            (dialect::Data = "text/event-stream"),
         )),
         (status = 404),
     ),
