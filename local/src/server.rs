@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Router, middleware};
+use shared::acting;
 use shared::budgets::Budgets;
 use shared::chunks::Chunks;
 use shared::clients::{Builder, ClientError, Clients};
@@ -112,7 +113,8 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let variables = local_variables(settings, address, &secret, dynamodb.as_ref(), redis.as_ref());
     let memory = settings.data.models_memory();
     let url = vectors_url(address);
-    let (models, variables) = Box::pin(models::open(&memory, &settings.embedder, variables, &url)).await?;
+    let opening = Box::pin(models::open(&memory, &settings.embedder, variables, &url));
+    let (models, variables) = acting::for_deployment(opening).await?;
     let builder = Builder::new(variables.clone()).await;
     let tables_at = builder.dynamodb()?;
 

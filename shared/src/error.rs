@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkErro
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::acting::NobodyActs;
 use crate::tenancy::Role;
 
 /// What was wrong with one part of the input.
@@ -207,6 +208,7 @@ where
                 _ => Self::Internal(context),
             },
             SdkError::ConstructionFailure(_) => Self::Internal(context),
+            _ if NobodyActs::caused(&error) => Self::Internal(context),
             _ => Self::unavailable(context),
         }
     }
@@ -214,7 +216,8 @@ where
 
 impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Self {
-        Self::unavailable(format!("object storage: {error}"))
+        let context = format!("object storage: {error}");
+        if NobodyActs::caused(&error) { Self::Internal(context) } else { Self::unavailable(context) }
     }
 }
 

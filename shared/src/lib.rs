@@ -3,6 +3,7 @@
 //! The direction is functions -> shared, never back. Nothing here builds a client except [`clients`], and no storage
 //! key is made without a [`tenancy::TenantId`].
 
+pub mod acting;
 pub mod audit;
 pub mod auth;
 pub mod budgets;

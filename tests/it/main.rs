@@ -68,6 +68,7 @@ mod revocation;
 mod scripted_llm;
 mod searches;
 mod template;
+mod tenant_sessions;
 mod tokens;
 mod uploads;
 mod usage;

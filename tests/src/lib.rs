@@ -30,6 +30,7 @@ pub mod routes;
 mod signing_key;
 mod sse;
 mod streamed;
+mod sts;
 mod user;
 
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
@@ -51,7 +52,7 @@ pub use cluster::RedisCluster;
 pub use embeddings::Embeddings;
 pub use instance::Instance;
 pub use issuer::Issuer;
-pub use meter::{Bill, Meter};
+pub use meter::{Bill, Meter, Signed};
 pub use monitor::Monitor;
 pub use proxy::Proxy;
 pub use receiver::{Heard, Receiver};
@@ -60,6 +61,7 @@ pub use reranks::{Reranking, Reranks};
 pub use signing_key::SigningKey;
 pub use sse::{Event, events};
 pub use streamed::{Streamed, markers};
+pub use sts::Sts;
 pub use user::{Answer, User};
 
 /// Vectors without weights, and limits that no test reaches unless it means to.

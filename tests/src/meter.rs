@@ -43,9 +43,22 @@ struct Shared {
 #[derive(Debug, Clone)]
 struct Request {
     operation: String,
+    signer: String,
+    asked: Value,
     began: Instant,
     ended: Instant,
     units: f64,
+}
+
+/// A request, and whose credentials signed it.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// What it is called.
+    pub operation: String,
+    /// The access key.
+    pub signer: String,
+    /// Its body.
+    pub asked: Value,
 }
 
 /// What requests cost.
@@ -112,6 +125,13 @@ impl Meter {
         }
         bill
     }
+
+    /// Who signed what since the last time.
+    pub fn signed(&self) -> Vec<Signed> {
+        let requests = std::mem::take(&mut *self.shared.requests.lock().unwrap());
+        let signed = |Request { operation, signer, asked, .. }| Signed { operation, signer, asked };
+        requests.into_iter().map(signed).collect()
+    }
 }
 
 async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
@@ -133,8 +153,15 @@ async fn forward(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     let kind = answer.headers()["content-type"].clone();
     let answer = answer.bytes().await.unwrap();
     let units = serde_json::from_slice(&answer).map_or(0.0, |answer: Value| units(&answer["ConsumedCapacity"]));
-    shared.requests.lock().unwrap().push(Request { operation, began, ended: Instant::now(), units });
+    let signer = signer(headers["authorization"].to_str().unwrap());
+    shared.requests.lock().unwrap().push(Request { operation, signer, asked, began, ended: Instant::now(), units });
     (status, [("content-type", kind)], answer)
+}
+
+/// The access key in a signature (AWS Signature Version 4).
+fn signer(authorization: &str) -> String {
+    let credential = authorization.split_once("Credential=").expect("the request is signed").1;
+    credential.split('/').next().unwrap_or_default().to_owned()
 }
 
 fn units(consumed: &Value) -> f64 {

@@ -13,6 +13,7 @@ mod stale;
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use futures::future::join_all;
+use shared::acting;
 use shared::chunks::Chunks;
 use shared::clients::{Blobs, CacheError, DynamoDb, Queue};
 use shared::collections::Collections;
@@ -73,7 +74,7 @@ pub async fn handle(state: State, event: Event) -> DynamoDbEventResponse {
     let mut failure = stale_failure;
     let mut webhooks = WebhooksOfTenants::default();
     for (place, change) in &changes {
-        match follow_up(&state, change, &mut webhooks).await {
+        match acting::for_tenant(&change.tenant, follow_up(&state, change, &mut webhooks)).await {
             Ok(()) => {}
             Err(Fault::Malformed(error)) => skipped(&event.records[*place], &error),
             Err(Fault::Failed(error)) => {

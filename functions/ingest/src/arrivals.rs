@@ -4,6 +4,7 @@
 
 use aws_lambda_events::sqs::SqsMessage;
 use serde_json::{Value, json};
+use shared::acting;
 use shared::clients::{BlobKey, Message, Queue};
 use shared::error::Error;
 use time::OffsetDateTime;
@@ -24,7 +25,7 @@ pub(crate) async fn forward(message: &SqsMessage, state: &State) -> Result<(), E
         state.queue.send(message).await?;
     }
     for key in &keys {
-        show(key, state).await;
+        acting::for_tenant(&key.tenant, show(key, state)).await;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One original from bytes to `ready`.
 
 use aws_lambda_events::sqs::SqsMessage;
+use shared::acting;
 use shared::clients::{BlobKey, Fetched};
 use shared::documents::{Arrived, Document, ErrorCode, Failure, Finished, Indexed, StageName, Status};
 use shared::door::Scope;
@@ -72,13 +73,19 @@ impl Stop {
 pub(crate) async fn run(state: &State, message: &SqsMessage) -> Result<(), Error> {
     let last_attempt = attempt(message) >= state.config.max_attempts;
     match Task::read(message.body.as_deref().unwrap_or_default()) {
-        Some(Task::Expire(awaited)) => return expire(state, awaited, last_attempt).await,
-        Some(Task::Reindex(survey)) => return reembedding::survey(state, survey).await,
-        Some(Task::Reembed(tenant)) => return reembedding::reembed(state, tenant).await,
+        Some(Task::Expire(awaited)) => {
+            let tenant = awaited.key().tenant;
+            return acting::for_tenant(&tenant, expire(state, awaited, last_attempt)).await;
+        }
+        Some(Task::Reindex(survey)) => return acting::for_deployment(reembedding::survey(state, survey)).await,
+        Some(Task::Reembed(task)) => {
+            let tenant = task.tenant.clone();
+            return acting::for_tenant(&tenant, reembedding::reembed(state, task)).await;
+        }
         None => {}
     }
     for key in announced(message).map_err(Error::internal)? {
-        work_on(state, &key, last_attempt).await?;
+        acting::for_tenant(&key.tenant, work_on(state, &key, last_attempt)).await?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What is left to do for a message that was tried often enough.
 
 use aws_lambda_events::sqs::SqsMessage;
+use shared::acting;
 use shared::clients::BlobKey;
 use shared::documents::{ErrorCode, Failure, Status};
 use shared::error::Error;
@@ -16,22 +17,28 @@ use crate::{State, pipeline};
 pub(crate) async fn give_up(state: &State, message: &SqsMessage) -> Result<(), Error> {
     let mut in_vain = false;
     for key in concerned(message)? {
-        let found = state.documents.find(&key.tenant, key.document).await?;
-        let Some(document) = found.filter(|found| found.version == key.version) else {
-            pipeline::clear(state, &key).await?;
-            continue;
-        };
-        if document.status == Status::Ready {
-            continue;
-        }
-        in_vain = true;
-        if document.status != Status::Failed {
+        in_vain |= acting::for_tenant(&key.tenant, is_in_vain(state, &key)).await?;
+    }
+    if in_vain { Err(Error::internal(format!("tried {} times in vain", attempt(message) - 1))) } else { Ok(()) }
+}
+
+/// Whether nobody came to an end with a document, which then is `failed`.
+async fn is_in_vain(state: &State, key: &BlobKey) -> Result<bool, Error> {
+    let found = state.documents.find(&key.tenant, key.document).await?;
+    let Some(document) = found.filter(|found| found.version == key.version) else {
+        pipeline::clear(state, key).await?;
+        return Ok(false);
+    };
+    match document.status {
+        Status::Ready => return Ok(false),
+        Status::Failed => {}
+        _ => {
             tracing::error!(tenant = %key.tenant, document = %key.document, "given up: no worker came to an end with it");
             let now = OffsetDateTime::now_utc();
             state.documents.failed(&key.tenant, &document, &failure(ErrorCode::Internal), now).await?;
         }
     }
-    if in_vain { Err(Error::internal(format!("tried {} times in vain", attempt(message) - 1))) } else { Ok(()) }
+    Ok(true)
 }
 
 fn concerned(message: &SqsMessage) -> Result<Vec<BlobKey>, Error> {

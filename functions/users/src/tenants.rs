@@ -1,6 +1,7 @@
 use axum::extract::State as Extract;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use shared::acting;
 use shared::audit::{Action, Entry};
 use shared::door::{Limits, Overrides, Scope};
 use shared::error::Error;
@@ -38,7 +39,7 @@ pub(crate) async fn read(
     PathId(id): PathId<TenantId>,
 ) -> Result<Json<TenantView>, Error> {
     principal.require(Permission::Operate)?;
-    let tenant = state.tenants.get(&id).await?;
+    let tenant = acting::for_tenant(&id, state.tenants.get(&id)).await?;
     Ok(Json(view(&state, id, tenant)))
 }
 
@@ -79,7 +80,8 @@ pub(crate) async fn put(
         return Err(Error::field(field, rule));
     }
     let detail = json!({ "name": tenant.name, "plan": tenant.plan, "limits": tenant.limits, "chat": tenant.chat });
-    state.tenants.put(&id, &tenant, &Entry::new(&principal, Action::PutTenant, &id, detail)).await?;
+    let entry = Entry::new(&principal, Action::PutTenant, &id, detail);
+    acting::for_tenant(&id, state.tenants.put(&id, &tenant, &entry)).await?;
     // The door tells the cache of changes in the caller's own tenant; this is another.
     state.door.epochs().changed(&id, &[Scope::Users]).await?;
     Ok(Json(view(&state, id, tenant)))

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::stream::{self, StreamExt};
+use shared::acting;
 use shared::clients::{Message, Outside, Queue};
 use shared::error::Error;
 use shared::webhooks::{Claim, Deliveries, Disabled, Notice, Reason, Secrets, Webhooks};
@@ -61,6 +62,10 @@ pub async fn handle(state: State, event: SqsEvent) -> SqsBatchResponse {
 /// Tells a webhook of an event, if that is due. An error means that the message should come back.
 async fn deliver(state: &State, body: &str) -> Result<(), Error> {
     let notice: Notice = serde_json::from_str(body).map_err(|error| Error::internal(format!("no notice: {error}")))?;
+    acting::for_tenant(&notice.tenant, tell(state, &notice, body)).await
+}
+
+async fn tell(state: &State, notice: &Notice, body: &str) -> Result<(), Error> {
     let (tenant, id, event) = (&notice.tenant, &notice.webhook, notice.event.id);
     let found = state.webhooks.find(tenant, id).await?;
     let Some(mut webhook) = found.filter(|webhook| webhook.registration == notice.registration) else {
@@ -70,15 +75,15 @@ async fn deliver(state: &State, body: &str) -> Result<(), Error> {
     if webhook.renew_seal(tenant, &state.secrets)? {
         state.webhooks.keep_seal(tenant, &webhook).await?;
     }
-    let (claim, attempts) = match state.deliveries.claim(&notice, (state.clock)(), CLAIM).await? {
+    let (claim, attempts) = match state.deliveries.claim(notice, (state.clock)(), CLAIM).await? {
         Claim::Taken { until, attempts } => (until, attempts + 1),
-        Claim::NotBefore(due) => return send_again(state, &notice, body, due).await,
+        Claim::NotBefore(due) => return send_again(state, notice, body, due).await,
         Claim::Settled => return Ok(()),
     };
-    let attempt = attempt::make(state, &webhook, &notice).await?;
+    let attempt = attempt::make(state, &webhook, notice).await?;
     let (http_status, reason) = (attempt.http_status, attempt.reason);
     if attempt.reason.is_none() && attempt.http_status.is_some_and(|status| (200..300).contains(&status)) {
-        state.deliveries.delivered(&notice, &attempt).await?;
+        state.deliveries.delivered(notice, &attempt).await?;
         tracing::info!(%tenant, webhook = %id, %event, http_status, attempts, "delivered");
         return Ok(());
     }
@@ -90,10 +95,10 @@ async fn deliver(state: &State, body: &str) -> Result<(), Error> {
         Some(Reason::WebhookDisabled) => None,
         _ => schedule::next(&notice.event, attempts, (state.clock)()),
     };
-    state.deliveries.failed(&notice, claim, &attempt, next).await?;
+    state.deliveries.failed(notice, claim, &attempt, next).await?;
     tracing::warn!(%tenant, webhook = %id, %event, http_status, ?reason, attempts, again = next.is_some(), "not delivered");
     match next {
-        Some(due) => send_again(state, &notice, body, due).await,
+        Some(due) => send_again(state, notice, body, due).await,
         None => Ok(()),
     }
 }

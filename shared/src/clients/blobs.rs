@@ -17,8 +17,10 @@ use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-use super::ClientError;
 use super::announcements::Announcements;
+use super::tenant_sessions::TenantSessions;
+use super::{ClientError, emulated_credentials};
+use crate::acting;
 use crate::config::{BlobsConfig, BlobsLocation};
 use crate::error::Error;
 use crate::tenancy::{DocumentId, TenantId};
@@ -231,7 +233,7 @@ impl Blobs {
 
     /// Asks for an object that is not there, to see whether the storage answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        match self.store.head(&Path::from("t/ping")).await {
+        match acting::for_deployment(self.store.head(&Path::from("t/ping"))).await {
             Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -247,7 +249,11 @@ fn version_of(object: &Path) -> Option<u32> {
     object.parts().nth(3)?.as_ref().parse().ok()
 }
 
-pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, ClientError> {
+pub(super) fn open(
+    config: &BlobsConfig,
+    aws: &SdkConfig,
+    sessions: Option<&TenantSessions>,
+) -> Result<Blobs, ClientError> {
     match &config.location {
         BlobsLocation::Folder(folder) => {
             std::fs::create_dir_all(folder)
@@ -260,10 +266,18 @@ pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, Clien
         }
         BlobsLocation::Bucket(bucket) => {
             let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
+            let mut credentials = aws.credentials_provider();
+            if let Some(endpoint) = &config.endpoint {
+                credentials = Some(emulated_credentials());
+                builder = builder.with_endpoint(endpoint.as_str()).with_allow_http(true);
+            }
+            if let Some(sessions) = sessions {
+                credentials = Some(sessions.credentials_beside(credentials));
+            }
             if let Some(region) = aws.region() {
                 builder = builder.with_region(region.as_ref());
             }
-            if let Some(credentials) = aws.credentials_provider() {
+            if let Some(credentials) = credentials.clone() {
                 builder = builder.with_credentials(Arc::new(SdkCredentials(credentials)));
             }
             let store = builder.build().map_err(|error| ClientError::Build(format!("BLOBS_URL: {error}")))?;
@@ -271,7 +285,7 @@ pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, Clien
             let bucket = Bucket {
                 store: Arc::clone(&store),
                 region: aws.region().map(ToString::to_string).unwrap_or_default(),
-                credentials: aws.credentials_provider(),
+                credentials,
             };
             Ok(Blobs { store, bucket: Some(bucket), announcements: None })
         }

@@ -4,13 +4,16 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{Credentials, Region};
+use aws_sdk_dynamodb::config::{IdentityCache, Region};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, TransactWriteItem, WriteRequest};
 
 use futures::future::try_join_all;
 
+use super::emulated_credentials;
+use super::tenant_sessions::TenantSessions;
+use crate::acting;
 use crate::config::DynamoDbConfig;
 use crate::error::Error;
 use crate::tables::{Key, text};
@@ -36,19 +39,26 @@ pub struct DynamoDb {
 }
 
 impl DynamoDb {
-    pub(super) fn new(aws: &SdkConfig, config: &DynamoDbConfig) -> Self {
+    pub(super) fn new(aws: &SdkConfig, config: &DynamoDbConfig, sessions: Option<&TenantSessions>) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(config.connect_timeout)
             .operation_attempt_timeout(config.attempt_timeout)
             .operation_timeout(config.operation_timeout)
             .build();
         let mut builder = aws_sdk_dynamodb::config::Builder::from(aws).timeout_config(timeouts);
+        let mut own = aws.credentials_provider();
         if let Some(endpoint) = &config.endpoint {
-            // An emulator takes any credentials, but the SDK signs with some.
+            own = Some(emulated_credentials());
             builder = builder
                 .endpoint_url(endpoint.as_str())
                 .region(aws.region().cloned().unwrap_or(Region::from_static("us-east-1")))
-                .credentials_provider(Credentials::new("emulator", "emulator", None, None, "emulator"));
+                .credentials_provider(emulated_credentials());
+        }
+        if let Some(sessions) = sessions {
+            // Of sessions the client would keep one, whoever acts.
+            builder = builder
+                .credentials_provider(sessions.credentials_beside(own))
+                .identity_cache(IdentityCache::no_cache());
         }
         Self {
             client: Client::from_conf(builder.build()),
@@ -59,7 +69,8 @@ impl DynamoDb {
 
     /// One cheap read, to see whether the table answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.client.get_item().table_name(&self.table).set_key(Some(Key::health().attributes())).send().await?;
+        let asked = self.client.get_item().table_name(&self.table).set_key(Some(Key::health().attributes())).send();
+        acting::for_deployment(asked).await?;
         Ok(())
     }
 

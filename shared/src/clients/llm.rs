@@ -5,7 +5,6 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::config::Credentials;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
@@ -53,8 +52,7 @@ fn bedrock(config: &LlmConfig, endpoint: Option<&Url>, aws: &SdkConfig) -> Clien
     if let Some(endpoint) = endpoint {
         builder = builder.endpoint_url(endpoint.as_str());
         if endpoint.scheme() == "http" {
-            // An emulator takes any credentials, but the SDK signs with some.
-            builder = builder.credentials_provider(Credentials::new("emulator", "emulator", None, None, "emulator"));
+            builder = builder.credentials_provider(super::emulated_credentials());
         }
     }
     Client::from_conf(builder.build())

@@ -11,14 +11,18 @@ mod llm;
 mod outside;
 mod queue;
 mod redis;
+mod tenant_sessions;
 mod upload_urls;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 
 pub use self::announcements::ANNOUNCEMENTS_FOLDER;
 pub use self::blobs::{BlobKey, Blobs, Fetched};
@@ -28,11 +32,12 @@ pub use self::llm::LlmClient;
 pub use self::outside::{Outside, Unanswered};
 pub use self::queue::{FolderQueue, LONGEST_DELAY, LONGEST_HIDING, Message, Place, Queue};
 pub use self::redis::{CacheError, Redis, Script};
+use self::tenant_sessions::TenantSessions;
 pub use self::upload_urls::{Announced, SignedUpload, UploadRequest, UploadUrls};
 use crate::auth::{Authenticator, TokenVerifier};
 use crate::config::{
     AuthConfig, BlobsConfig, ConfigError, DoorConfig, DynamoDbConfig, EmbeddingConfig, IdempotencyConfig, LlmConfig,
-    QueueConfig, Reach, RedisConfig, RerankConfig, SearchConfig, SigningConfig, Variables,
+    QueueConfig, Reach, RedisConfig, RerankConfig, SearchConfig, SigningConfig, TenantSessionsConfig, Variables,
 };
 use crate::door::{Door, Epochs, Idempotency};
 use crate::embed::{self, Models};
@@ -59,6 +64,8 @@ pub enum ClientError {
 pub struct Builder {
     variables: Variables,
     aws: SdkConfig,
+    /// The same for all clients that sign by them.
+    sessions: OnceLock<TenantSessions>,
 }
 
 impl Builder {
@@ -69,7 +76,7 @@ impl Builder {
             .or_else(ProfileFileRegionProvider::new())
             .or_else("us-east-1");
         let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).region(region).load().await;
-        Self { variables, aws }
+        Self { variables, aws, sessions: OnceLock::new() }
     }
 
     /// The variables the clients are built from.
@@ -79,7 +86,7 @@ impl Builder {
 
     /// The DynamoDB client with its two tables.
     pub fn dynamodb(&self) -> Result<DynamoDb, ClientError> {
-        Ok(DynamoDb::new(&self.aws, &DynamoDbConfig::from_variables(&self.variables)?))
+        Ok(DynamoDb::new(&self.aws, &DynamoDbConfig::from_variables(&self.variables)?, self.sessions()?))
     }
 
     /// The Redis connection.
@@ -89,7 +96,13 @@ impl Builder {
 
     /// The object storage.
     pub fn blobs(&self) -> Result<Blobs, ClientError> {
-        blobs::open(&BlobsConfig::from_variables(&self.variables)?, &self.aws)
+        blobs::open(&BlobsConfig::from_variables(&self.variables)?, &self.aws, self.sessions()?)
+    }
+
+    /// The sessions of tenants, if what is done for a tenant is signed by one.
+    fn sessions(&self) -> Result<Option<&TenantSessions>, ClientError> {
+        let config = TenantSessionsConfig::from_variables(&self.variables)?;
+        Ok(config.map(|config| self.sessions.get_or_init(|| TenantSessions::new(&self.aws, &config))))
     }
 
     /// The queue that the variable `name` leads to, such as `INGEST_QUEUE_URL`.
@@ -161,6 +174,11 @@ impl Builder {
         let reranker = reranker.map(|config| Reranker::from_config(&config, &self.aws)).transpose()?;
         Ok(Retriever::new(dynamodb, redis, models, reranker, SearchConfig::from_variables(&self.variables)?))
     }
+}
+
+/// Credentials for an emulator, which takes any; but the SDK signs with some.
+fn emulated_credentials() -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(Credentials::new("emulator", "emulator", None, None, "emulator"))
 }
 
 /// What can be warmed: any of them may be missing in a function that does not need it.

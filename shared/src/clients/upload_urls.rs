@@ -105,11 +105,11 @@ impl UploadUrls {
             let digest = hex::decode(sha256).map_err(Error::internal)?;
             headers.insert(CHECKSUM.to_owned(), STANDARD.encode(digest));
         }
-        let expires_at = now + self.life;
-        let url = match &self.place {
+        let (url, expires_at) = match &self.place {
             Place::Bucket(bucket) => self.presigned(bucket, key, &headers, now).await?,
             Place::Folder { base, mac } => {
                 let base = base.as_ref().ok_or_else(|| Error::internal("BLOBS_PUBLIC_URL is not set"))?;
+                let expires_at = now + self.life;
                 let expires = expires_at.unix_timestamp().to_string();
                 let (size, sha256) = (announced.size_bytes.to_string(), announced.sha256.clone().unwrap_or_default());
                 let signature = mac.sign(&signed(key, &expires, &size, &sha256).each_ref().map(String::as_bytes));
@@ -119,7 +119,7 @@ impl UploadUrls {
                     .append_pair("size", &size)
                     .append_pair("sha256", &sha256)
                     .append_pair("signature", &URL_SAFE_NO_PAD.encode(signature));
-                url
+                (url, expires_at)
             }
         };
         Ok(UploadRequest { method: "PUT", url: url.into(), headers, expires_at })
@@ -143,6 +143,7 @@ impl UploadUrls {
         Ok(Announced { size_bytes, sha256: Some(query.sha256.clone()).filter(|sha256| !sha256.is_empty()) })
     }
 
+    /// An address of a bucket, and when it ends: with the credentials that signed it, if those end before its time.
     /// `object_store` signs no `content-length`, which alone keeps an upload from being larger than announced.
     async fn presigned(
         &self,
@@ -150,14 +151,17 @@ impl UploadUrls {
         key: &BlobKey,
         headers: &BTreeMap<String, String>,
         now: OffsetDateTime,
-    ) -> Result<Url, Error> {
+    ) -> Result<(Url, OffsetDateTime), Error> {
         let credentials = bucket.credentials.as_ref().ok_or_else(|| Error::internal("there are no AWS credentials"))?;
         let credentials =
             credentials.provide_credentials().await.map_err(|error| Error::unavailable(error.to_string()))?;
         // Where the object is, which the store knows best.
         let mut place = bucket.store.signed_url(Method::PUT, &key.path(), self.life).await?;
         place.set_query(None);
-        presign(&place, headers, credentials, &bucket.region, self.life, now.into()).map_err(Error::internal)
+        let end = credentials.expiry().map_or(now + self.life, |end| (now + self.life).min(end.into()));
+        let life = (end - now).try_into().map_err(Error::internal)?;
+        let url = presign(&place, headers, credentials, &bucket.region, life, now.into()).map_err(Error::internal)?;
+        Ok((url, end))
     }
 }
 

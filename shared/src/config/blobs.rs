@@ -10,6 +10,8 @@ use super::{ConfigError, Variables};
 pub struct BlobsConfig {
     /// `BLOBS_URL`: `s3://<bucket>`, or `file:///<folder>` for one machine. Required.
     pub location: BlobsLocation,
+    /// `S3_ENDPOINT`: another address of buckets than the region's, for an emulator.
+    pub endpoint: Option<Url>,
     /// `BLOBS_PUBLIC_URL`: where the objects of a folder are served to who has a signed address. A bucket needs none.
     pub public_url: Option<Url>,
     /// `CONTENT_URL_SECONDS`: how long such an address is good (300).
@@ -41,6 +43,7 @@ impl BlobsConfig {
         };
         Ok(Self {
             location,
+            endpoint: variables.optional_url("S3_ENDPOINT", &["http", "https"])?,
             public_url: variables.optional_url("BLOBS_PUBLIC_URL", &["http", "https"])?,
             // S3 signs for a week at most.
             url_life: Duration::from_secs(variables.number("CONTENT_URL_SECONDS", 300, 1..=604_800)?),

@@ -15,6 +15,7 @@ mod rerank;
 mod search;
 mod signing;
 mod telemetry;
+mod tenant_sessions;
 mod variables;
 mod webhooks;
 
@@ -32,5 +33,6 @@ pub use rerank::{RerankConfig, RerankerKind};
 pub use search::SearchConfig;
 pub use signing::{SigningConfig, SigningSecret};
 pub use telemetry::{LogFormat, TelemetryConfig};
+pub use tenant_sessions::TenantSessionsConfig;
 pub use variables::{ConfigError, Variables};
 pub use webhooks::Reach;

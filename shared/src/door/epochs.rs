@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::AttributeValue;
 use ulid::Ulid;
 
+use crate::acting;
 use crate::clients::{CacheError, DynamoDb, Redis, Script};
 use crate::config::DoorConfig;
 use crate::error::Error;
@@ -140,7 +141,8 @@ impl Epochs {
         let mut item = Key::mark(tenant).attributes();
         item.insert(MARK.to_owned(), AttributeValue::S(fresh()));
         let dynamodb = &self.0.dynamodb;
-        dynamodb.client.put_item().table_name(&dynamodb.table).set_item(Some(item)).send().await?;
+        let put = dynamodb.client.put_item().table_name(&dynamodb.table).set_item(Some(item)).send();
+        acting::for_tenant(tenant, put).await?;
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ use super::idempotency::Idempotency;
 use super::limits::{Headers, Standing, Standings};
 use super::records::TenantRecord;
 use super::{Door, Rule, Scope, gate};
+use crate::acting;
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::http::{ClientIp, MAX_JSON, Vouched};
@@ -166,13 +167,28 @@ impl Guard {
             Ok(identity) => identity,
             Err(error) => return Ok(self.refuse_stranger(ip, error).await),
         };
+        // All that follows is done for the tenant, and so is what is made while the answer is read.
+        let admitted = async { Ok(self.admit(&identity, ip, request, run).await?.map(acting::onward_body)) };
+        acting::for_tenant(&identity.tenant, Box::pin(admitted)).await
+    }
+
+    /// Lets in somebody who is known, if the limits do.
+    async fn admit<F>(
+        &self,
+        identity: &Identity,
+        ip: IpAddr,
+        mut request: Request,
+        run: impl FnOnce(Request) -> F,
+    ) -> Result<Response, Error>
+    where
+        F: Future<Output = Response>,
+    {
         let document = if self.rule.one { document_of(&mut request).await } else { None };
-        let (wanted, fault) = match self.wanted(&identity, document, &mut request).await {
+        let (wanted, fault) = match self.wanted(identity, document, &mut request).await {
             Ok(wanted) => (wanted, None),
             Err(fault) => (None, Some(fault)),
         };
-        let asked =
-            gate::Request { identity: &identity, ip, cost: self.rule.cost.into(), spends: self.rule.spends, wanted };
+        let asked = gate::Request { identity, ip, cost: self.rule.cost.into(), spends: self.rule.spends, wanted };
         let allowed = match self.door.0.gate.admit(&asked).await? {
             Decision::Allowed(allowed) => *allowed,
             Decision::Denied(denied) => return Ok(refusal(&denied)),
@@ -193,7 +209,7 @@ impl Guard {
                 let perform = |request| self.perform(&identity.tenant, document, request, run);
                 match &self.repeated {
                     Some((repeated, max_body)) => repeated
-                        .once(&identity, *max_body, request, perform)
+                        .once(identity, *max_body, request, perform)
                         .await
                         .unwrap_or_else(IntoResponse::into_response),
                     None => perform(request).await?,

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use shared::metrics;
 use shared::tenancy::MessageId;
+use shared::{acting, metrics};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -68,7 +68,7 @@ impl Drive {
     /// The events, which a task makes to their end, whatever becomes of the reader.
     pub(super) fn by_task(mut self) -> BoxStream<'static, (u64, Event)> {
         let (sender, mut receiver) = mpsc::channel(WAITING);
-        tokio::spawn(async move {
+        tokio::spawn(acting::onward(async move {
             let mut reader = Some(sender);
             while let Some(event) = self.next().await {
                 if let Some(sender) = &reader
@@ -79,7 +79,7 @@ impl Drive {
             }
             drop(reader);
             self.end_log().await;
-        });
+        }));
         stream::poll_fn(move |context| receiver.poll_recv(context)).boxed()
     }
 

@@ -3,10 +3,11 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::{Credentials, Region};
+use aws_sdk_sqs::config::Region;
 use url::{Position, Url};
 
 use super::{LONGEST_DELAY, Message};
+use crate::clients::emulated_credentials;
 use crate::error::Error;
 
 /// For a connection to stand.
@@ -36,8 +37,7 @@ impl SqsQueue {
             .endpoint_url(&url[..Position::BeforePath])
             .region(aws.region().cloned().unwrap_or(Region::from_static("us-east-1")));
         if url.scheme() == "http" {
-            // An emulator takes any credentials, but the SDK signs with some.
-            builder = builder.credentials_provider(Credentials::new("emulator", "emulator", None, None, "emulator"));
+            builder = builder.credentials_provider(emulated_credentials());
         }
         Self { client: Client::from_conf(builder.build()), url: url.to_string() }
     }
