@@ -130,12 +130,12 @@ def check_models(stack: Stack) -> Problems:
         current = {variable for variable in variables if not variable.startswith("PREVIOUS_")}
         if {f"PREVIOUS_{variable}" for variable in current} != variables.keys() - current:
             yield f"{name} knows {sorted(variables)}"
-        role = stack.role(name)
-        searched = [s["Resource"] for n, s in stack.statements() if n == role and s["Action"] == "dynamodb:SearchVectors"]
+        held = [s for n, s in stack.statements() if n in stack.holders(name)]
+        searched = [s["Resource"] for s in held if s["Action"] == "dynamodb:SearchVectors"]
         suffixes = ("", "_${EmbeddingEdition}", "_${PreviousEmbeddingEdition}")
         wanted = [{"Fn::Sub": f"${{ChunksTable.Arn}}/index/by_embedding{suffix}"} for suffix in suffixes]
         if searched != [wanted]:
-            yield f"{role} may search by {searched}"
+            yield f"{name} may search by {searched}"
 
 
 def check_answerers(stack: Stack) -> Problems:
@@ -164,6 +164,27 @@ def check_answerers(stack: Stack) -> Problems:
         yield "an answer may take longer than the function"
 
 
+def check_tracing(stack: Stack) -> Problems:
+    """Traces go to X-Ray, or to a collector whose headers are a secret, and nowhere unless that is wished"""
+    parameters, rules = stack.document["Parameters"], stack.document["Rules"]
+    if parameters["Tracing"]["Default"] != "off":
+        yield f"traces go to {parameters['Tracing']['Default']}"
+    if rules.get("OtlpAddress", {}).get("RuleCondition") != {"Fn::Equals": [{"Ref": "Tracing"}, "otlp"]}:
+        yield "traces may be sent to nobody"
+    secret = {"Fn::Sub": "{{resolve:secretsmanager:${OtlpHeadersSecret}}}"}
+    for name in stack.functions:
+        told = stack.variables(name)
+        if told.get("OTEL_EXPORTER_OTLP_ENDPOINT") != {"Fn::If": ["TracesByOtlp", {"Ref": "OtlpEndpoint"}, ""]}:
+            yield f"{name} sends traces to {told.get('OTEL_EXPORTER_OTLP_ENDPOINT')}"
+        if told.get("OTEL_EXPORTER_OTLP_HEADERS") != {"Fn::If": ["HasOtlpHeaders", secret, ""]}:
+            yield f"{name} sends them with {told.get('OTEL_EXPORTER_OTLP_HEADERS')}"
+        if stack.functions[name]["TracingConfig"] != {"Mode": {"Fn::If": ["Traces", "Active", "PassThrough"]}}:
+            yield f"{name} is traced by {stack.functions[name]['TracingConfig']}"
+    held = [stack.properties(stack.role(name))["ManagedPolicyArns"] for name in stack.functions]
+    if any({"Fn::If": ["Traces", {"Ref": "TracePolicy"}, {"Ref": "AWS::NoValue"}]} not in policies for policies in held):
+        yield "a function may not write to X-Ray, or always may"
+
+
 def check_secret(stack: Stack) -> Problems:
     """The secret is made by the stack, outlives it, and reaches functions by reference, anew with each edition"""
     for name, secret in stack.of_type("AWS::SecretsManager::Secret").items():
@@ -190,4 +211,14 @@ def check_secret(stack: Stack) -> Problems:
         yield f"{sorted(asking)} sign, and {sorted(signing)} have the secret"
 
 
-CHECKS = [check_releases, check_canary, check_environments, check_bounds, check_cache, check_models, check_answerers, check_secret]
+CHECKS = [
+    check_releases,
+    check_canary,
+    check_environments,
+    check_bounds,
+    check_cache,
+    check_models,
+    check_answerers,
+    check_tracing,
+    check_secret,
+]

@@ -34,10 +34,12 @@ from .functions import (
     check_models,
     check_releases,
     check_secret,
+    check_tracing,
 )
 from .permissions import check_authorizer_permissions, check_roles, check_vector_search, check_wildcards
 from .queues import check_failures, check_queues, check_stream, check_webhooks
 from .stack import Problems, Stack
+from .tenants import check_boundary, check_own_roles, check_sessions
 
 Check = Callable[[Stack], Problems]
 Change = Callable[[Stack], Any]
@@ -82,11 +84,23 @@ def variable(function: str, name: str, to: Any = GONE) -> Change:
 def statement(holder: str, sid: str, key: str, to: Any) -> Change:
     """Sets something of a policy statement."""
 
-    def change(stack: Stack) -> None:
-        (found,) = (s for name, s in stack.statements() if name == holder and s.get("Sid") == sid)
-        found[key] = to
+    return lambda stack: set_at(held(stack, holder, sid), key, to=to)
 
-    return change
+
+def held(stack: Stack, holder: str, sid: str) -> dict[str, Any]:
+    """A policy statement."""
+    (found,) = (s for name, s in stack.statements() if name == holder and s.get("Sid") == sid)
+    return found
+
+
+def condition(sid: str, *path: Any, to: Any = GONE) -> Change:
+    """Sets something on which the boundary of sessions admits, or removes it."""
+    return lambda stack: set_at(held(stack, "TenantBoundary", sid)["Condition"], *path, to=to)
+
+
+def trust(role: str, *path: Any, to: Any = GONE) -> Change:
+    """Sets something of whom a role trusts, or removes it."""
+    return put(role, "AssumeRolePolicyDocument", "Statement", 0, *path, to=to)
 
 
 def source(function: str, of: str, *path: Any, to: Any = GONE) -> Change:
@@ -127,6 +141,7 @@ def permission(stack: Stack) -> dict[str, Any]:
 AUTHORIZER = ("components", "securitySchemes", "Caller", "x-amazon-apigateway-authorizer")
 ERRORS = "x-amazon-apigateway-gateway-responses"
 PREFLIGHT = (INTEGRATION, "responses", "default", "responseParameters")
+LEADING = ("ForAllValues:StringLike", "dynamodb:LeadingKeys")
 OTHER = {"Fn::Sub": "arn:aws:apigateway:x:lambda:path/2015-03-31/functions/${searchAliaslive}/invocations"}
 ELSEWHERE = {"Fn::GetAtt": ["SomethingElse", "Arn"]}
 
@@ -203,7 +218,7 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_models, variable("search", "EMBEDDER")),
     (check_models, variable("chat", "EMBEDDING_MODEL", to="other")),
     (check_models, lambda stack: [stack.variables(name).pop("PREVIOUS_EMBEDDER") for name in ("chat", "ingest", "search")]),
-    (check_models, statement("searchRole", "SearchChunks", "Resource", to=[])),
+    (check_models, statement("searchData", "SearchChunks", "Resource", to=[])),
     (check_answerers, put("AnswerPolicy", "Roles", to=[{"Ref": "chatRole"}, {"Ref": "searchRole"}])),
     (check_answerers, statement("EmbedPolicy", "Embed", "Action", to=["bedrock:InvokeModelWithResponseStream"])),
     (check_answerers, statement("AnswerPolicy", "Answer", "Action", to=["bedrock:InvokeModelWithResponseStream", "x"])),
@@ -211,14 +226,20 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_answerers, put("chat", "Timeout", to=200)),
     (check_answerers, lambda stack: stack.document["Parameters"]["LlmApiKey"].pop("NoEcho")),
     (check_answerers, lambda stack: stack.document["Parameters"]["LlmModelArns"].update(AllowedPattern=".*")),
+    (check_tracing, lambda stack: stack.document["Parameters"]["Tracing"].update(Default="xray")),
+    (check_tracing, lambda stack: stack.document["Rules"].pop("OtlpAddress")),
+    (check_tracing, variable("search", "OTEL_EXPORTER_OTLP_ENDPOINT", to={"Ref": "OtlpEndpoint"})),
+    (check_tracing, variable("search", "OTEL_EXPORTER_OTLP_HEADERS", to={"Ref": "OtlpHeadersSecret"})),
+    (check_tracing, put("search", "TracingConfig", to={"Mode": "Active"})),
+    (check_tracing, put("searchRole", "ManagedPolicyArns", to=[{"Ref": "TracePolicy"}])),
     (check_secret, attribute("SigningSecret", "DeletionPolicy")),
     (check_secret, put("SigningSecret", "GenerateSecretString", "PasswordLength", to=8)),
     (check_secret, variable("chat", "SIGNING_SECRET", to="secret")),
     (check_secret, variable("chat", "SIGNING_SECRET_EDITION")),
     (check_secret, variable("chat", "SIGNING_SECRET")),
-    (check_wildcards, statement("searchRole", "SearchChunks", "NotResource", to="x")),
-    (check_wildcards, statement("searchRole", "SearchChunks", "Action", to="dynamodb:*")),
-    (check_wildcards, statement("searchRole", "SearchChunks", "Resource", to="*")),
+    (check_wildcards, statement("searchData", "SearchChunks", "NotResource", to="x")),
+    (check_wildcards, statement("searchData", "SearchChunks", "Action", to="dynamodb:*")),
+    (check_wildcards, statement("searchData", "SearchChunks", "Resource", to="*")),
     (check_roles, put("search", "Role", to={"Fn::GetAtt": ["chatRole", "Arn"]})),
     (check_roles, put("searchRole", "ManagedPolicyArns", to=["arn:aws:iam::aws:policy/AdministratorAccess"])),
     (
@@ -230,8 +251,35 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_authorizer_permissions, statement("authorizerRole", "ReadPlans", "Action", to="dynamodb:PutItem")),
     (check_authorizer_permissions, put("EmbedPolicy", "Roles", to=[{"Ref": "authorizerRole"}])),
     (check_vector_search, everywhere("dynamodb:SearchVectors", "dynamodb:Query")),
-    (check_vector_search, statement("searchRole", "SearchChunks", "Action", to=["dynamodb:Query", "dynamodb:SearchVectors"])),
-    (check_vector_search, statement("searchRole", "SearchChunks", "Resource", to={"Fn::Sub": "${ChunksTable.Arn}"})),
+    (check_vector_search, statement("searchData", "SearchChunks", "Action", to=["dynamodb:Query", "dynamodb:SearchVectors"])),
+    (check_vector_search, statement("searchData", "SearchChunks", "Resource", to={"Fn::Sub": "${ChunksTable.Arn}"})),
+    (check_sessions, variable("search", "TENANT_ROLE_ARN")),
+    (check_sessions, variable("search", "TENANT_ROLE_ARN", to={"Fn::GetAtt": ["chatTenantRole", "Arn"]})),
+    (check_sessions, trust("searchTenantRole", "Principal", to={"AWS": {"Fn::GetAtt": ["chatRole", "Arn"]}})),
+    (check_sessions, trust("searchTenantRole", "Condition", "StringLike", to={})),
+    (check_sessions, put("searchTenantRole", "PermissionsBoundary")),
+    (check_sessions, put("searchTenantRole", "ManagedPolicyArns", to=[{"Ref": "chatData"}])),
+    (check_sessions, put("searchTenantRole", "Tags", to=[{"Key": "keeps-keys", "Value": "true"}])),
+    (check_sessions, attribute("searchTenantRole", "Condition")),
+    (check_sessions, statement("searchSessions", "ActForTenants", "Resource", to=ELSEWHERE)),
+    (check_own_roles, lambda stack: stack.document["Conditions"].pop("ServesByItself")),
+    (check_own_roles, put("searchRole", "ManagedPolicyArns", 0)),
+    (check_own_roles, statement("searchRole", "FindKeys", "Action", to="dynamodb:Query")),
+    (check_own_roles, statement("searchRole", "FindKeys", "Condition", to={})),
+    (check_own_roles, statement("ingestRole", "FindTenants", "Condition", to={})),
+    (check_own_roles, statement("uploadRole", "ProbeBlobs", "Resource", to={"Fn::Sub": "${Bucket.Arn}/t/*"})),
+    (check_own_roles, statement("uploadRole", "SeeThatItIsNotThere", "Condition", to={})),
+    (check_boundary, statement("TenantBoundary", "Items", "Sid", to="Things")),
+    (check_boundary, statement("TenantBoundary", "Items", "Condition", to={})),
+    (check_boundary, condition("Items", "Null")),
+    (check_boundary, condition("Items", *LEADING, 1)),
+    # What a tenant's name begins another one's with.
+    (check_boundary, condition("Items", *LEADING, 0, to="T#${aws:PrincipalTag/tenant}*")),
+    (check_boundary, everywhere("t/${!aws:PrincipalTag/tenant}/*", "t/*")),
+    (check_boundary, everywhere("t/${aws:PrincipalTag/tenant}/*", "t/${aws:PrincipalTag/tenant}*")),
+    (check_boundary, condition("Keys", *LEADING, 2, to="*")),
+    (check_boundary, condition("Keys", "StringEquals")),
+    (check_boundary, statement("TenantBoundary", "Keys", "Action", to=["dynamodb:GetItem"])),
     (check_queues, source("ingest", "ArrivalsQueue", "FunctionName", to={"Ref": "usersAliaslive"})),
     (check_queues, source("ingest", "IngestQueue", "FunctionResponseTypes")),
     (check_queues, source("ingest", "IngestQueue", "ScalingConfig")),
@@ -254,7 +302,7 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_webhooks, put("WebhookQueue", "MessageRetentionPeriod", to=3600)),
     (check_webhooks, put("WebhookDeadLetters", "MessageRetentionPeriod")),
     (check_webhooks, variable("search", "WEBHOOK_QUEUE_URL", to={"Ref": "WebhookQueue"})),
-    (check_webhooks, statement("webhooksRole", "NoteDeliveries", "Action", to="dynamodb:Query")),
+    (check_webhooks, statement("webhooksData", "NoteDeliveries", "Action", to="dynamodb:Query")),
     (check_stream, source("changes", "MainTable", "EventSourceArn", to={"Fn::GetAtt": ["ChunksTable", "StreamArn"]})),
     (check_stream, source("changes", "MainTable", "FunctionResponseTypes")),
     (check_stream, source("changes", "MainTable", "BisectBatchOnFunctionError")),

@@ -11,7 +11,7 @@ AUTHORIZER_MAY = {
     ("MainTable", "dynamodb:GetItem"),
 }
 # A policy cannot name objects that do not exist yet, so this one wildcard is as narrow as it gets.
-OBJECTS = re.compile(r"\$\{\w+\.Arn\}/t/\*")
+OBJECTS = re.compile(r"\$\{\w+\.Arn\}/t/(\$\{!aws:PrincipalTag/tenant\}/)?\*")
 # Actions that know no resource, or none that is there before: of a VPC and of traces.
 EVERYWHERE = {
     "ec2:AssignPrivateIpAddresses",

@@ -113,8 +113,8 @@ def check_webhooks(stack: Stack) -> Problems:
     if told != {"changes", "users", "webhooks"} or senders != may:
         yield f"{sorted(told)} know the queue, and {sorted(may)} may send to it"
     role = stack.role("webhooks")
-    if stack.allowed(role) != WEBHOOKS_MAY:
-        yield f"{role} allows {sorted(stack.allowed(role))}"
+    if stack.allowed(role, "webhooksData") != WEBHOOKS_MAY:
+        yield f"{role} allows {sorted(stack.allowed(role, 'webhooksData'))}"
 
 
 def check_stream(stack: Stack) -> Problems:

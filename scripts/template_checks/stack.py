@@ -85,6 +85,12 @@ class Stack:
         role: str = self.functions[function]["Role"]["Fn::GetAtt"][0]
         return role
 
+    def holders(self, function: str) -> set[str]:
+        """What holds the statements for a function: its role, and those policies of the stack that the role may have."""
+        role = self.role(function)
+        policies = strings(self.properties(role).get("ManagedPolicyArns", []))
+        return {role, *(name for name in policies if name in self.document["Resources"])}
+
     def variables(self, function: str) -> dict[str, Any]:
         """The environment variables of a function."""
         variables: dict[str, Any] = self.functions[function]["Environment"]["Variables"]
@@ -95,12 +101,12 @@ class Stack:
         resources = self.document["Resources"].items()
         return [(name, node) for name, each in resources for node in walk(each) if isinstance(node, dict) and "Effect" in node]
 
-    def allowed(self, role: str) -> set[tuple[str, str]]:
-        """What the statements of a role itself allow, as resource and action."""
+    def allowed(self, *holders: str) -> set[tuple[str, str]]:
+        """What the statements of these holders allow, as resource and action."""
         return {
             (resource, action)
             for holder, statement in self.statements()
-            if holder == role and "Principal" not in statement
+            if holder in holders and "Principal" not in statement
             for resource in strings(statement["Resource"])
             if resource in self.document["Resources"]
             for action in strings(statement["Action"])
