@@ -141,7 +141,7 @@ footprint:
 # The functions run as on Lambda: with the sample events, and then with all that they can be asked, to see whether their roles
 # allow what they call, and no more.
 invoke:
-	@scripts/setup.sh redis template-tools
+	@scripts/setup.sh redis template-tools doubles
 	cargo build --workspace --bins
 	@python3 scripts/invoke.py --folder $${CARGO_TARGET_DIR:-target}/debug
 	@.tools/bin/python scripts/permissions.py --folder $${CARGO_TARGET_DIR:-target}/debug

@@ -1,13 +1,10 @@
 """API Gateway and Lambda in small: one address in front of built functions, which are invoked as on AWS.
 
 A request becomes a REST proxy event for the function of its route, once the authorizer has said who it comes from; chat answers in
-the streaming format. At /2015-03-31/functions/<name>/invocations the services of `local` deliver messages and records. Each
-function reaches DynamoDB by an address of its own, where its calls are noted.
+the streaming format. At /2015-03-31/functions/<name>/invocations the services of `local` deliver messages and records.
 """
 
 import base64
-import http.client
-import http.server
 import json
 import pathlib
 import threading
@@ -18,82 +15,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from runtime_api import ROOT, Answer, RuntimeApi, running
+from servers import Handler, Threaded
 
 OPEN = ("/health", "/health/ready", "/openapi.json")
 END_OF_HEAD = b"\0" * 8
 STREAM = "application/vnd.awslambda.http-integration-response"
-# The parts of a transaction, and the permission that each needs.
-PARTS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
-
-# Function, action, table and index, if one is asked.
-Call = tuple[str, str, str, str | None]
-
-
-class Threaded(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    # More connections are opened at a time than the five that are usual.
-    request_queue_size = 128
-
-    def handle_error(self, *_: Any) -> None:
-        """Who goes away is not heard of."""
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # An answer leaves in several small writes.
-    disable_nagle_algorithm = True
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def taken(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("content-length") or 0))
-
-    def answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers:
-            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                self.send_header(name, value)
-        if status >= 200 and status not in (204, 304):
-            self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD" and status not in (204, 304):
-            self.wfile.write(body)
-
-
-class Recorder(Threaded):
-    """The way of one function to DynamoDB, which notes its calls."""
-
-    def __init__(self, function: str, endpoint: str, calls: set[Call]) -> None:
-        super().__init__(("127.0.0.1", 0), RecordingHandler)
-        self.function, self.calls = function, calls
-        self.target = urllib.parse.urlsplit(endpoint)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def note(self, operation: str, request: dict[str, Any]) -> None:
-        """Adds what a request needs permission for."""
-        if operation == "TransactWriteItems":
-            for item in request["TransactItems"]:
-                ((part, asked),) = item.items()
-                self.calls.add((self.function, PARTS[part], asked["TableName"], None))
-        elif "RequestItems" in request:
-            self.calls.update((self.function, operation, table, None) for table in request["RequestItems"])
-        else:
-            self.calls.add((self.function, operation, request["TableName"], request.get("IndexName")))
-
-
-class RecordingHandler(Handler):
-    server: Recorder
-
-    def do_POST(self) -> None:
-        body = self.taken()
-        self.server.note(self.headers["x-amz-target"].rpartition(".")[2], json.loads(body))
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length")}
-        connection = http.client.HTTPConnection(self.server.target.hostname, self.server.target.port, timeout=60)
-        connection.request("POST", "/", body, headers)
-        response = connection.getresponse()
-        self.answer(response.status, response.getheaders(), response.read())
-        connection.close()
 
 
 class Lambda:
@@ -224,12 +150,11 @@ class GatewayHandler(Handler):
 
 
 @contextmanager
-def serving(binaries: dict[str, pathlib.Path], variables: dict[str, str], port: int) -> Iterator[tuple[Gateway, set[Call]]]:
-    """The gateway in front of these functions, and the calls of DynamoDB that they make."""
-    functions, calls = Lambda(), set[Call]()
+def serving(functions: dict[str, tuple[pathlib.Path, dict[str, str]]], port: int) -> Iterator[Gateway]:
+    """The gateway in front of these functions, each a program with its variables."""
+    environments = Lambda()
     with ExitStack() as stack:
-        for function, binary in binaries.items():
-            endpoint = f"http://127.0.0.1:{Recorder(function, variables['DYNAMODB_ENDPOINT'], calls).server_port}"
-            api, _ = stack.enter_context(running(binary, function, {**variables, "DYNAMODB_ENDPOINT": endpoint}))
-            functions.add(function, api)
-        yield Gateway(functions, port), calls
+        for function, (binary, variables) in functions.items():
+            api, _ = stack.enter_context(running(binary, function, variables))
+            environments.add(function, api)
+        yield Gateway(environments, port)

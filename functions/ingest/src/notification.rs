@@ -1,6 +1,5 @@
 //! What S3 says of a new object, inside a message of the queue.
 
-use aws_lambda_events::s3::S3Event;
 use aws_lambda_events::sqs::SqsMessage;
 use serde::Deserialize;
 use shared::clients::BlobKey;
@@ -13,12 +12,31 @@ pub(crate) struct Malformed(String);
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Body {
-    Notification(S3Event),
+    Notification {
+        #[serde(rename = "Records")]
+        records: Vec<Record>,
+    },
     /// S3 sends one of these when the notification is set up.
     Test {
         #[serde(rename = "Event")]
         event: String,
     },
+}
+
+/// What is read of a record. Services that speak as S3 does say less beside.
+#[derive(Deserialize)]
+struct Record {
+    s3: Subject,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    object: Object,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    key: String,
 }
 
 /// The originals that a message announces.
@@ -27,11 +45,9 @@ pub(crate) fn announced(message: &SqsMessage) -> Result<Vec<BlobKey>, Malformed>
     match serde_json::from_str(body).map_err(|error| Malformed(error.to_string()))? {
         Body::Test { event } if event == "s3:TestEvent" => Ok(Vec::new()),
         Body::Test { event } => Err(Malformed(event)),
-        Body::Notification(event) => event
-            .records
+        Body::Notification { records } => records
             .into_iter()
-            .map(|record| {
-                let key = record.s3.object.key.unwrap_or_default();
+            .map(|Record { s3: Subject { object: Object { key } } }| {
                 // S3 writes keys as in a form: percent-encoded, with + for a space.
                 let key: String = url::form_urlencoded::parse(format!("k={key}").as_bytes())
                     .next()
