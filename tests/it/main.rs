@@ -28,6 +28,7 @@ mod costs;
 mod counters;
 mod crashes;
 mod cursors;
+mod dashboards;
 mod documents;
 mod door_faults;
 mod doors;
