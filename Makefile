@@ -43,7 +43,7 @@ ifneq ($(origin USER),command line)
 USER := ada
 endif
 
-.PHONY: help run observe watch token redrive reindex test check openapi dashboards contract bench eval build footprint deploy delete \
+.PHONY: help run observe watch token redrive reindex test check openapi dashboards observed contract bench eval build footprint deploy delete \
 	smoke cost invoke
 
 help:
@@ -58,7 +58,8 @@ help:
 	@echo "make openapi  write docs/openapi.json, the description of the API"
 	@echo "make dashboards   write ops/grafana, the dashboards, and the table of metrics"
 	@echo "make contract the running API against its description"
-	@echo "make bench    what the door costs beside a plain GET, and ranking, ingestion and chat beside their least"
+	@echo "make observed every query of ops/ against a real Prometheus, and what clients counted"
+	@echo "make bench    what the door costs beside a plain GET, and ranking, ingestion, chat and telemetry beside their least"
 	@echo "make eval     DATASET=<folder> IDENTIFIERS=<n>   measure the search of the running server"
 	@echo "make invoke   run the functions as Lambda does, and hold their calls against their roles"
 	@echo "make build    build the functions for Lambda and print their sizes"
@@ -120,6 +121,12 @@ dashboards:
 	cargo build --workspace --bin dashboards
 	@$${CARGO_TARGET_DIR:-target}/debug/dashboards
 
+# What Prometheus says of a running server, against what its clients count.
+observed:
+	@scripts/setup.sh redis prometheus
+	@$(BUILD_LOCAL)
+	@python3 tests/observe/run.py --local $${CARGO_TARGET_DIR:-target}/debug/local
+
 contract:
 	@scripts/setup.sh redis schemathesis
 	@$(BUILD_LOCAL)
@@ -127,7 +134,7 @@ contract:
 
 bench:
 	@scripts/setup.sh redis weights
-	cargo bench --workspace --bench door --bench candidates --bench ingestion --bench chat
+	cargo bench --workspace --bench door --bench candidates --bench ingestion --bench chat --bench telemetry
 
 EVAL_NAME = $(if $(DATASET),$(notdir $(abspath $(DATASET))),identifiers)
 EVAL_TENANT = eval-$(EVAL_NAME)

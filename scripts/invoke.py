@@ -32,7 +32,7 @@ MEASURED = {
     "changes": {"RedisCommandSeconds"},
     "chat": {"ChatAnswerSecondsStop", "ChatFirstTokenSeconds", "ChatTokensOutput", "RedisCommandSeconds"},
     "documents": {"CacheRequestsMiss", "RedisCommandSeconds"},
-    "search": {"CacheRequestsMiss", "EmbedderCallSeconds"},
+    "search": {"CacheRequestsMiss", "RedisCommandSeconds"},
     "upload": {"RedisCommandSeconds"},
     "users": {"CacheRequestsMiss", "RedisCommandSeconds"},
 }

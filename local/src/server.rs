@@ -162,8 +162,9 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let noted = middleware::from_fn_with_state(usize::try_from(hops).unwrap_or(0), peer::note);
     let origins = AllowedOrigins::from_variables(&settings.variables)?;
     let service = cors(boundary(router.clone().merge(beside)), origins).layer(noted);
-    // Asked for every few seconds, which is neither to be logged nor measured.
-    let service = service.merge(metrics::router(exporter.clone(), workers::queues(&settings.data)?));
+    // Asked for every few seconds, which is neither to be logged nor measured. The one that is merged into the other says what
+    // becomes of all other paths.
+    let service = metrics::router(exporter.clone(), workers::queues(&settings.data)?).merge(service);
     let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async {
         let _ = stopped.await;

@@ -35,6 +35,7 @@ async fn decisions_answers_and_failures_are_counted() {
         ada.get("/documents").await.expect(200);
     }
     ada.call(Method::PUT, "/collections/birds", &json!({})).await.expect(403);
+    ada.get("/nowhere").await.expect(404);
     let admin = app.user("acme", "root", Role::Admin);
     admin.get("/collections").await.expect(200);
     admin.call(Method::PUT, "/collections/birds", &json!({})).await.expect(200);
@@ -55,6 +56,7 @@ async fn decisions_answers_and_failures_are_counted() {
         "ragline_http_request_seconds_count{method=\"GET\",route=\"/documents\",status=\"2xx\"}",
         "ragline_http_request_seconds_count{method=\"GET\",route=\"/documents\",status=\"4xx\"}",
         "ragline_http_request_seconds_count{method=\"PUT\",route=\"/collections/{id}\",status=\"4xx\"}",
+        "ragline_http_request_seconds_count{method=\"GET\",route=\"unmatched\",status=\"4xx\"}",
         "ragline_door_allowed_total",
         "ragline_door_denied_total{policy=\"user\"}",
         "ragline_door_denied_from_memory_total",

@@ -20,7 +20,8 @@ fn table() -> String {
         let about = metric.about();
         let help = about.help.trim_ascii().trim_end_matches('.');
         let by = about.labels.join(", ");
-        let published: Vec<_> = metrics::published(about).into_iter().map(|metric| format!("`{}`", metric.name)).collect();
+        let published: Vec<_> =
+            metrics::published(about).into_iter().map(|metric| format!("`{}`", metric.name)).collect();
         writeln!(table, "| `{}` | {by} | {help} | {} |", about.name, published.join(" ")).unwrap();
     }
     table
