@@ -114,6 +114,25 @@ fn each_alert_has_a_runbook_and_a_test() {
 }
 
 #[test]
+fn questions_to_the_log_are_about_lines_that_are_written() {
+    let code: String =
+        ["shared/src/http/boundary.rs", "functions/ingest/src/pipeline.rs", "functions/webhooks/src/lib.rs"]
+            .map(data::project_file)
+            .concat();
+    let mut asked = 0;
+    for name in ["documents", "failures", "webhooks"] {
+        let query = data::project_file(&format!("ops/cloudwatch/queries/{name}.txt"));
+        let filter = query.lines().find(|line| line.starts_with("filter")).unwrap();
+        // Up to the first text that is no message.
+        for message in filter.split("and").next().unwrap().split('"').skip(1).step_by(2) {
+            asked += 1;
+            assert!(code.contains(&format!(", \"{message}\")")), "{name} asks for {message}");
+        }
+    }
+    assert_eq!(asked, 4);
+}
+
+#[test]
 fn the_dashboard_and_the_alarms_of_the_template_show_what_functions_publish() {
     let (template, published) = (data::project_file("template.yaml"), metrics::cloudwatch());
     // Counted by filters of the log.
