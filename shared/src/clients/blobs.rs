@@ -18,6 +18,7 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 use super::announcements::Announcements;
+use super::measured::MeasuredStore;
 use super::tenant_sessions::TenantSessions;
 use super::{ClientError, emulated_credentials};
 use crate::acting;
@@ -262,7 +263,7 @@ pub(super) fn open(
                 .map_err(|error| ClientError::Build(format!("BLOBS_URL: {error}")))?;
             let announcements = Announcements::open(folder).map_err(|error| ClientError::Build(error.to_string()))?;
             let store = Arc::new(store.with_automatic_cleanup(true));
-            Ok(Blobs { store, bucket: None, announcements: Some(announcements) })
+            Ok(Blobs { store: Arc::new(MeasuredStore(store)), bucket: None, announcements: Some(announcements) })
         }
         BlobsLocation::Bucket(bucket) => {
             let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
@@ -287,7 +288,7 @@ pub(super) fn open(
                 region: aws.region().map(ToString::to_string).unwrap_or_default(),
                 credentials,
             };
-            Ok(Blobs { store, bucket: Some(bucket), announcements: None })
+            Ok(Blobs { store: Arc::new(MeasuredStore(store)), bucket: Some(bucket), announcements: None })
         }
     }
 }

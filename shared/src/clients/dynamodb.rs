@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, 
 use futures::future::try_join_all;
 
 use super::emulated_credentials;
+use super::measured::MeasuredCalls;
 use super::tenant_sessions::TenantSessions;
 use crate::acting;
 use crate::config::DynamoDbConfig;
@@ -45,7 +46,8 @@ impl DynamoDb {
             .operation_attempt_timeout(config.attempt_timeout)
             .operation_timeout(config.operation_timeout)
             .build();
-        let mut builder = aws_sdk_dynamodb::config::Builder::from(aws).timeout_config(timeouts);
+        let mut builder =
+            aws_sdk_dynamodb::config::Builder::from(aws).timeout_config(timeouts).interceptor(MeasuredCalls);
         let mut own = aws.credentials_provider();
         if let Some(endpoint) = &config.endpoint {
             own = Some(emulated_credentials());
