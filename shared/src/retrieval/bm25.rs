@@ -3,11 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::beginnings::Beginnings;
 use super::candidate::Candidate;
 use super::phrases::quoted;
 use super::words::{Analyzer, each_word};
 use crate::language::Language;
-use crate::terms::{lower, plain};
+use crate::terms::lower;
 
 /// How soon repeating a word stops to count (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
 const K1: f32 = 1.2;
@@ -85,17 +86,14 @@ impl Asked {
             forms.entry(analyzer.form(word)).or_insert(Form { number: next, word: None }).number
         };
         let phrases = self.phrases.iter().map(|phrase| phrase.iter().map(&mut number).collect()).collect();
-        self.words.iter().for_each(|word| _ = number(word));
         for (place, word) in self.words.iter().enumerate().filter(|(_, word)| is_content(word) || !has_content) {
-            if let Some(form) = forms.get_mut(&analyzer.form(word)) {
-                // Of two forms of a word, the first counts.
-                form.word.get_or_insert(place);
-            }
+            let next = forms.len();
+            let form = forms.entry(analyzer.form(word)).or_insert(Form { number: next, word: None });
+            // Of two forms of a word, the first counts.
+            form.word.get_or_insert(place);
         }
-        // Taking endings off leaves the first letter as it is, but in languages with prefixes.
-        let has_prefixes = matches!(language.code(), "ar" | "ta");
-        let initials = (!has_prefixes).then(|| forms.keys().filter_map(|form| form.chars().next()).collect());
-        InLanguage { analyzer, forms, phrases, initials, words: self.words.len(), known: HashMap::new() }
+        let beginnings = analyzer.beginnings(forms.keys());
+        InLanguage { analyzer, forms, phrases, beginnings, words: self.words.len(), known: HashMap::new() }
     }
 }
 
@@ -119,8 +117,7 @@ struct InLanguage {
     analyzer: Analyzer,
     forms: HashMap<String, Form>,
     phrases: Vec<Vec<usize>>,
-    /// The first letters of the forms. Most words of a text have another, and need not be looked at.
-    initials: Option<HashSet<char>>,
+    beginnings: Option<Beginnings>,
     /// The words of the query.
     words: usize,
     /// Words of the candidates that were compared already: most stand in many of them.
@@ -156,20 +153,15 @@ impl InLanguage {
     }
 
     fn form(&mut self, word: &str) -> Option<Form> {
+        if self.beginnings.as_ref().is_some_and(|beginnings| !beginnings.may_have(word)) {
+            return None;
+        }
         if let Some(form) = self.known.get(word) {
             return *form;
         }
-        let form = self.unknown(word);
+        let form = self.forms.get(&self.analyzer.form(word)).copied();
         self.known.insert(word.to_owned(), form);
         form
-    }
-
-    fn unknown(&self, word: &str) -> Option<Form> {
-        let first = word.chars().next()?;
-        let could_be = self.initials.as_ref().is_none_or(|initials| {
-            initials.contains(&first) || !first.is_ascii() && plain(word).starts_with(|c| initials.contains(&c))
-        });
-        if could_be { self.forms.get(&self.analyzer.form(word)).copied() } else { None }
     }
 }
 

@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
+use super::beginnings::Beginnings;
 use super::passage::Span;
 use super::words::{Analyzer, each_word};
 use crate::language::Language;
@@ -15,8 +16,7 @@ pub(super) struct Highlighter {
 struct Words {
     analyzer: Analyzer,
     forms: HashSet<String>,
-    /// What they begin with, if all of them begin with ASCII: most words of a passage begin otherwise, and are not compared.
-    beginnings: Option<HashSet<u8>>,
+    beginnings: Option<Beginnings>,
 }
 
 impl Highlighter {
@@ -61,16 +61,14 @@ impl Words {
             all.insert(analyzer.form(word));
         });
         let forms = if telling.is_empty() { all } else { telling };
-        let beginning = |form: &String| form.bytes().next().filter(u8::is_ascii);
-        Self { beginnings: forms.iter().map(beginning).collect(), analyzer, forms }
+        Self { beginnings: analyzer.beginnings(&forms), analyzer, forms }
     }
 
     fn has(&self, word: &str) -> bool {
-        let beginning = word.as_bytes()[0].to_ascii_lowercase();
-        if word.is_ascii() && self.beginnings.as_ref().is_some_and(|all| !all.contains(&beginning)) {
+        let word = lower(word);
+        if self.beginnings.as_ref().is_some_and(|beginnings| !beginnings.may_have(&word)) {
             return false;
         }
-        let word = lower(word);
         // Of a word that tells nothing, another form may be one of the query's.
         self.forms.contains(&self.analyzer.form(&word))
     }

@@ -8,6 +8,7 @@
 //! without what joins them.
 
 mod folding;
+mod letters;
 mod scan;
 mod script;
 mod stem;
@@ -17,6 +18,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 pub(crate) use folding::{fold, lower, plain};
+pub(crate) use letters::{is_alphanumeric, is_numeric};
 pub(crate) use scan::{Kind, Words};
 pub(crate) use script::{paired, pairs};
 pub(crate) use stem::without_article;
