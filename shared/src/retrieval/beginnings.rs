@@ -49,3 +49,38 @@ fn place((first, second): (Option<char>, Option<char>)) -> (usize, u64) {
     let mixed = (number(first) << 5 ^ number(second)).wrapping_mul(0x9e37_79b1) >> 20;
     (mixed as usize / 64, 1 << (mixed % 64))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::Analyzer;
+    use super::*;
+    use crate::language::Language;
+    use crate::terms::lower;
+
+    #[test]
+    fn no_word_is_passed_over_that_has_the_form() {
+        for code in
+            ["da", "de", "el", "en", "es", "fi", "fr", "hu", "it", "nl", "no", "pt", "ro", "ru", "sv", "tr", "xx"]
+        {
+            let language = Language::new(code);
+            let analyzer = Analyzer::new(&language);
+            let telling =
+                ["dying", "skies", "häuser", "haus", "ὁδός", "άνθρωπος", "ёлка", "йогурт", "البطة", "n’existe", "5"];
+            for word in language.stop_words().iter().chain(&telling).map(|word| lower(word)) {
+                let beginnings = analyzer.beginnings([&analyzer.form(&word)]).unwrap();
+                assert!(beginnings.may_have(&word), "{code} {word}");
+            }
+        }
+        for code in ["ar", "ta"] {
+            assert!(Analyzer::new(&Language::new(code)).beginnings([]).is_none(), "prefixes are taken off as well");
+        }
+    }
+
+    #[test]
+    fn most_words_are_passed_over() {
+        let beginnings = Beginnings::of(&["duck".to_owned(), "a".to_owned()]);
+        let passed = |words: &[&str]| words.iter().filter(|word| beginnings.may_have(word)).count();
+        assert_eq!(passed(&["duck", "ducks", "dump", "a", "as", "å"]), 6);
+        assert_eq!(passed(&["goose", "dock", "luck", "the", "кряква", "鴨を", ""]), 0);
+    }
+}

@@ -27,7 +27,7 @@ pub fn content_words(text: &str) -> Vec<String> {
 /// Makes the words of one language comparable.
 pub(super) struct Analyzer {
     stemmer: Option<Stemmer>,
-    stop_words: HashSet<&'static str>,
+    stop_words: HashSet<String>,
     has_prefixes: bool,
 }
 
@@ -36,7 +36,7 @@ impl Analyzer {
     pub(super) fn new(language: &Language) -> Self {
         Self {
             stemmer: language.stemmer().map(Stemmer::create),
-            stop_words: language.stop_words().iter().copied().collect(),
+            stop_words: language.stop_words().iter().map(|word| lower(word)).collect(),
             has_prefixes: matches!(language.code(), "ar" | "ta"),
         }
     }
@@ -144,6 +144,7 @@ mod tests {
     fn stop_words_are_those_of_the_language() {
         let german = Analyzer::new(&Language::new("de"));
         assert!(german.is_stop_word("nicht") && !german.is_stop_word("what"));
+        assert!(Analyzer::new(&Language::new("el")).is_stop_word(&lower("ἧς")), "whatever the last sigma is");
         assert!(!Analyzer::new(&Language::new("xx")).is_stop_word("the"));
     }
 }
