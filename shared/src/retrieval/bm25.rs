@@ -254,6 +254,40 @@ mod tests {
         assert_eq!(lexical("pump E4821", &near).scores, lexical("pump E4821", &with_others).scores[..3]);
     }
 
+    /// What the formula gives, each word of each passage looked at.
+    #[test]
+    fn scores_are_those_of_the_formula_whatever_is_passed_over() {
+        let passages = [
+            (
+                "en",
+                "Ducks dive for mussels; the duck’s bill, “broad and flat”, sieves the mud — up to 1,200.5 times a day…",
+            ),
+            ("en", "The mussels were counted in the northern lakes before the ducks came."),
+            ("de", "Die Enten tauchen nach Muscheln. Große Häuser stehen am See; die Ente schläft."),
+            ("ru", "Утки ныряют за мидиями, а чайка ищет рыбу у берега."),
+            ("ja", "鴨は水草を食べる。"),
+            ("ar", "البطة تسبح في البحيرة وتأكل النباتات"),
+            ("en", "ＤＵＣＫＳ e\u{301}te\u{301} ERR-4821 ﬁnal"),
+        ];
+        let candidates = passages.map(|(code, text)| {
+            let mut candidate = Candidate { filename: "duck_report-2024.pdf".to_owned(), ..in_language(code, text) };
+            candidate.chunk.heading = Some("Birds › Ducks".to_owned());
+            candidate
+        });
+        for (query, expected) in [
+            (
+                "which ducks dive for mussels?",
+                [2.5079172, 1.230544, 0.09849374, 0.089106016, 0.09313345, 0.094558075, 0.11456888],
+            ),
+            (r#"große Enten im Haus "ente schläft""#, [0.0, 0.0, 6.9679675, 0.0, 0.0, 0.0, 0.0]),
+            ("утка у рыбы 水草を البطات été err 4821", [0.0, 0.0, 0.0, 3.3680468, 3.5945687, 0.0, 5.6449604]),
+        ] {
+            let scores = lexical(query, &candidates).scores;
+            let is_near = |(score, expected): (&f32, &f32)| (score - expected).abs() < 1e-5;
+            assert!(scores.iter().zip(&expected).all(is_near), "{query}: {scores:?}");
+        }
+    }
+
     #[test]
     fn a_quoted_phrase_must_stand_there_in_one_piece() {
         let stands = |query: &str, text: &str| lexical(query, &[candidate(text)]).has_phrases[0];
