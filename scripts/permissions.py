@@ -172,11 +172,8 @@ class Tour:
         filters = {"type": "eq", "key": "year", "value": 2026}
         self.ada.ask("POST", "/search", {"query": "what do ducks eat?", "filters": filters}).expect(200)
         for api in (self.ada, self.bob):
-            said = (
-                api.ask("POST", "/chat", {"message": "What do ducks eat?", "stream": False}, idempotency_key="c1")
-                .expect(200)
-                .json()
-            )
+            question = {"message": "What do ducks eat?", "filters": filters, "stream": False}
+            said = api.ask("POST", "/chat", question, idempotency_key="c1").expect(200).json()
             more = {"message": "And geese?", "conversation_id": said["conversation_id"]}
             api.ask("POST", "/chat", more).expect(200)
             api.ask("GET", "/conversations").expect(200)

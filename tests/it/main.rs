@@ -16,6 +16,7 @@ mod chat_conversations;
 mod chat_dialects;
 mod chat_extractive;
 mod chat_faults;
+mod chat_filters;
 mod chat_injections;
 mod chat_resume;
 mod chat_slots;

@@ -25,14 +25,20 @@ pub(super) enum Place {
     Lead(Lead),
     /// To wait for it.
     Follow(Follow),
+    /// Nobody computes it here.
+    None,
 }
 
 impl Flights {
-    /// Leads the flight, or follows the one that is under way.
-    pub(super) fn join(self: &Arc<Self>, key: FlightKey) -> Place {
+    /// Follows the flight that is under way, or leads one. Who only waits for the lease of another must not lead: who then
+    /// came with the lease would follow them, and both would wait in vain.
+    pub(super) fn join(self: &Arc<Self>, key: FlightKey, may_lead: bool) -> Place {
         let mut flights = self.lock();
         if let Some(progress) = flights.get(&key) {
             return Place::Follow(Follow(progress.clone()));
+        }
+        if !may_lead {
+            return Place::None;
         }
         let (sender, receiver) = watch::channel(Progress::Running);
         flights.insert(key.clone(), receiver);
@@ -89,19 +95,27 @@ mod tests {
     #[tokio::test]
     async fn followers_get_the_leaders_answer_and_an_epoch_has_its_own_flight() {
         let flights = Arc::new(Flights::default());
-        let Place::Lead(lead) = flights.join(key("1")) else { panic!("nobody flies yet") };
-        let Place::Follow(follow) = flights.join(key("1")) else { panic!("a flight is under way") };
-        assert!(matches!(flights.join(key("2")), Place::Lead(_)));
+        let Place::Lead(lead) = flights.join(key("1"), true) else { panic!("nobody flies yet") };
+        let Place::Follow(follow) = flights.join(key("1"), true) else { panic!("a flight is under way") };
+        assert!(matches!(flights.join(key("2"), true), Place::Lead(_)));
         lead.land(Some(Arc::new(Answer::new("application/json".to_owned(), "{}".into()))));
         assert_eq!(follow.landed().await.unwrap().body, "{}");
-        assert!(matches!(flights.join(key("1")), Place::Lead(_)), "it has ended");
+        assert!(matches!(flights.join(key("1"), true), Place::Lead(_)), "it has ended");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_another_process_follows_but_does_not_lead() {
+        let flights = Arc::new(Flights::default());
+        assert!(matches!(flights.join(key("1"), false), Place::None));
+        let Place::Lead(_lead) = flights.join(key("1"), true) else { panic!("nobody flies yet") };
+        assert!(matches!(flights.join(key("1"), false), Place::Follow(_)));
     }
 
     #[tokio::test]
     async fn a_leader_that_goes_away_leaves_nobody_waiting() {
         let flights = Arc::new(Flights::default());
-        let Place::Lead(lead) = flights.join(key("1")) else { panic!("nobody flies yet") };
-        let Place::Follow(follow) = flights.join(key("1")) else { panic!("a flight is under way") };
+        let Place::Lead(lead) = flights.join(key("1"), true) else { panic!("nobody flies yet") };
+        let Place::Follow(follow) = flights.join(key("1"), true) else { panic!("a flight is under way") };
         drop(lead);
         assert!(follow.landed().await.is_none());
     }

@@ -294,15 +294,15 @@ impl Guard {
                 }
                 Cached::Compute { epoch, set, stale, held } => (epoch, set, stale, held),
             };
-            let place = self.door.0.flights.join((wanted.key.clone(), set.clone(), epoch.clone()));
-            match place {
+            let may_lead = !held || Instant::now() >= give_up;
+            match self.door.0.flights.join((wanted.key.clone(), set.clone(), epoch.clone()), may_lead) {
                 Place::Follow(flight) => {
                     if let Some(answer) = flight.landed().await {
                         return Ok(serve(&answer, &CacheStatus::Collapsed));
                     }
                 }
                 // Another environment computes it.
-                Place::Lead(_) if held && Instant::now() < give_up => {
+                Place::None => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
                 }

@@ -7,11 +7,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Up
 use serde::{Deserialize, Serialize};
 use shared::error::Error;
 use shared::tables::{self, Key, text};
-use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal, TenantId};
+use shared::tenancy::{ConversationId, MessageId, Principal, TenantId};
 use time::OffsetDateTime;
 
 use super::{Author, ChatId, Conversation, Conversations, Known, Message, Place, TITLE};
-use crate::tools::MOST_SOURCES;
+use crate::tools::{MOST_SOURCES, Within};
 
 /// Messages before a question that are looked at.
 const EARLIER: i32 = 40;
@@ -75,13 +75,13 @@ impl Conversations {
         &self,
         principal: &Principal,
         change: Change<'_>,
-        collections: &[CollectionId],
+        within: &Within,
         model: &str,
         now: OffsetDateTime,
     ) -> Result<Entered, Error> {
         for round in 0..ROUNDS {
             tokio::time::sleep(Duration::from_millis(10 * round)).await;
-            let (writes, entered) = self.writes(principal, change, collections, model, now).await?;
+            let (writes, entered) = self.writes(principal, change, within, model, now).await?;
             match self.dynamodb.transact(writes).await? {
                 Ok(()) => return Ok(entered),
                 Err(_) if matches!(change, Change::Ask(..) | Change::Chat(..)) => {}
@@ -97,13 +97,13 @@ impl Conversations {
         &self,
         principal: &Principal,
         change: Change<'_>,
-        collections: &[CollectionId],
+        within: &Within,
         model: &str,
         now: OffsetDateTime,
     ) -> Result<(Vec<TransactWriteItem>, Entered), Error> {
         let tenant = &principal.tenant;
         let (id, mut asked) = match change {
-            Change::Ask(None, asked) => return self.first(principal, asked, collections, model, now),
+            Change::Ask(None, asked) => return self.first(principal, asked, within, model, now),
             Change::Ask(Some(id), asked) | Change::Edit(id, asked) => (id, Some(asked)),
             Change::Regenerate(id, _) => (id, None),
             Change::Chat(chat, place, asked) => match self.of_chat(principal, chat).await? {
@@ -111,7 +111,7 @@ impl Conversations {
                 // What its user sees was deleted meanwhile.
                 _ if matches!(place, Place::After(Some(_))) => return Err(MOVED_ON),
                 known => {
-                    let (mut writes, entered) = self.first(principal, asked, collections, model, now)?;
+                    let (mut writes, entered) = self.first(principal, asked, within, model, now)?;
                     writes.push(self.enter_chat(principal, chat, known, entered.conversation)?);
                     return Ok((writes, entered));
                 }
@@ -146,7 +146,7 @@ impl Conversations {
         let mut puts = Vec::new();
         if let Some(asked) = asked {
             removed.extend(question.map(|replaced| replaced.id));
-            let new = Message::question(last.map_or_else(MessageId::new, MessageId::after), asked, collections, now);
+            let new = Message::question(last.map_or_else(MessageId::new, MessageId::after), asked, within, now);
             puts.push(item(tenant, id, &new, 0)?);
             question = Some(new);
         }
@@ -172,14 +172,14 @@ impl Conversations {
         &self,
         principal: &Principal,
         asked: &str,
-        collections: &[CollectionId],
+        within: &Within,
         model: &str,
         now: OffsetDateTime,
     ) -> Result<(Vec<TransactWriteItem>, Entered), Error> {
         let tenant = &principal.tenant;
         let conversation = Conversation { id: ConversationId::new(), title: title(asked), created_at: now };
         let id = conversation.id;
-        let question = Message::question(MessageId::new(), asked, collections, now);
+        let question = Message::question(MessageId::new(), asked, within, now);
         let answer = Message::answer(question.id.after(), model, now);
         let head = Head { conversation, last: Some(answer.id) };
         let mut head: HashMap<_, _> = serde_dynamo::aws_sdk_dynamodb_1::to_item(head)?;
@@ -261,7 +261,7 @@ pub(super) fn item(
     message: &Message,
     highest: usize,
 ) -> Result<Item, Error> {
-    let mut item: Item = serde_dynamo::aws_sdk_dynamodb_1::to_item(message)?;
+    let mut item: Item = serde_dynamo::aws_sdk_dynamodb_1::to_item(message.stored())?;
     item.insert("highest".to_owned(), AttributeValue::N(highest.to_string()));
     item.extend(Key::message(tenant, conversation, message.id).attributes());
     Ok(item)

@@ -1,10 +1,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::retrieval::Filter;
 use shared::tenancy::{CollectionId, MessageId};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::event::{Citation, Event, FinishReason, Source, Usage};
+use crate::tools::Within;
 
 /// A question or an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -19,6 +21,10 @@ pub(crate) struct Message {
     #[serde(default)]
     #[schema(required)]
     pub(crate) collections: Vec<CollectionId>,
+    /// The filters that a question is limited to; none if to none.
+    #[serde(default, deserialize_with = "stored::optional")]
+    #[schema(required, value_type = Option<Filter>)]
+    pub(crate) filters: Option<Value>,
     /// What was called to find an answer, in order.
     #[serde(default)]
     #[schema(required)]
@@ -62,6 +68,7 @@ pub(crate) enum Status {
 pub(crate) struct ToolCall {
     pub(crate) id: String,
     pub(crate) name: String,
+    #[serde(deserialize_with = "stored::value")]
     pub(crate) arguments: Value,
     /// The numbers of the passages that it found.
     pub(crate) sources: Vec<usize>,
@@ -72,9 +79,26 @@ pub(crate) struct ToolCall {
 
 impl Message {
     /// What a user said.
-    pub(crate) fn question(id: MessageId, text: &str, collections: &[CollectionId], now: OffsetDateTime) -> Self {
-        let (content, collections) = (text.to_owned(), collections.to_vec());
-        Self { content, collections, status: Status::Complete, ..Self::empty(id, Author::User, now) }
+    pub(crate) fn question(id: MessageId, text: &str, within: &Within, now: OffsetDateTime) -> Self {
+        let (content, Within { collections, filters }) = (text.to_owned(), within.clone());
+        Self { content, collections, filters, status: Status::Complete, ..Self::empty(id, Author::User, now) }
+    }
+
+    /// What a question is limited to.
+    pub(crate) fn within(&self) -> Within {
+        Within { collections: self.collections.clone(), filters: self.filters.clone() }
+    }
+
+    /// The message as it is stored: what is JSON of others as text, since the database has neither all numbers nor all depths
+    /// of it.
+    pub(super) fn stored(&self) -> Self {
+        let text = |json: &Value| Value::String(json.to_string());
+        let mut stored = self.clone();
+        stored.filters = self.filters.as_ref().map(text);
+        for call in &mut stored.tool_calls {
+            call.arguments = text(&call.arguments);
+        }
+        stored
     }
 
     /// An answer before its first word.
@@ -89,6 +113,7 @@ impl Message {
             status: Status::Partial,
             content: String::new(),
             collections: Vec::new(),
+            filters: None,
             tool_calls: Vec::new(),
             sources: Vec::new(),
             citations: Vec::new(),
@@ -131,5 +156,20 @@ impl Message {
                 }
             }
         }
+    }
+}
+
+/// JSON that is stored as text, see [`Message::stored`].
+mod stored {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde_json::Value;
+
+    pub(super) fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        serde_json::from_str(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| serde_json::from_str(&text)).transpose().map_err(D::Error::custom)
     }
 }

@@ -4,8 +4,10 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::error::Error;
 use shared::http::{Json, PathId};
+use shared::retrieval::Filter;
 use shared::tenancy::{CollectionId, ConversationId, MessageId};
 use utoipa::ToSchema;
 
@@ -14,6 +16,7 @@ use crate::dialect::native::Sent;
 use crate::dialect::{self, native};
 use crate::event::{Citation, Event, FinishReason, Source, Usage};
 use crate::run::{self, Ask, Caller, Question, Started};
+use crate::tools::Within;
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
@@ -29,6 +32,9 @@ pub(crate) struct Request {
     /// What the answer may be made of; all that the caller may read if there are none.
     #[serde(default)]
     collections: Vec<CollectionId>,
+    /// Only documents whose metadata passes.
+    #[schema(value_type = Option<Filter>)]
+    filters: Option<Value>,
     /// Whether the answer is to come as it is made.
     #[serde(default = "default_stream")]
     #[schema(default = true)]
@@ -61,9 +67,13 @@ pub(crate) async fn chat(
     Json(request): Json<Request>,
 ) -> Result<Response, Error> {
     refuse_key(&headers, request.stream)?;
-    let Request { message, conversation_id, collections, stream } = request;
+    let Request { message, conversation_id, collections, filters, stream } = request;
     let question = Question::New { conversation: conversation_id, text: message };
-    answer(Box::pin(run::begin(&state, caller, Ask { question, collections })).await?, stream).await
+    answer(
+        Box::pin(run::begin(&state, caller, Ask { question, within: Within { collections, filters } })).await?,
+        stream,
+    )
+    .await
 }
 
 /// How a question is asked again.
@@ -75,6 +85,9 @@ pub(crate) struct Regenerate {
     /// What the answer may be made of; what the question was limited to if there are none.
     #[serde(default)]
     collections: Vec<CollectionId>,
+    /// Only documents whose metadata passes; those of the question if there are none.
+    #[schema(value_type = Option<Filter>)]
+    filters: Option<Value>,
     /// Whether the answer is to come as it is made.
     #[serde(default = "default_stream")]
     #[schema(default = true)]
@@ -103,9 +116,13 @@ pub(crate) async fn regenerate(
     Json(request): Json<Regenerate>,
 ) -> Result<Response, Error> {
     refuse_key(&headers, request.stream)?;
-    let Regenerate { message_id, collections, stream } = request;
+    let Regenerate { message_id, collections, filters, stream } = request;
     let question = Question::Regenerate { conversation, answer: message_id };
-    answer(Box::pin(run::begin(&state, caller, Ask { question, collections })).await?, stream).await
+    answer(
+        Box::pin(run::begin(&state, caller, Ask { question, within: Within { collections, filters } })).await?,
+        stream,
+    )
+    .await
 }
 
 /// The last question, in other words.
@@ -118,6 +135,9 @@ pub(crate) struct Edit {
     /// What the answer may be made of; all that the caller may read if there are none.
     #[serde(default)]
     collections: Vec<CollectionId>,
+    /// Only documents whose metadata passes.
+    #[schema(value_type = Option<Filter>)]
+    filters: Option<Value>,
     /// Whether the answer is to come as it is made.
     #[serde(default = "default_stream")]
     #[schema(default = true)]
@@ -146,9 +166,13 @@ pub(crate) async fn edit(
     Json(request): Json<Edit>,
 ) -> Result<Response, Error> {
     refuse_key(&headers, request.stream)?;
-    let Edit { message, collections, stream } = request;
+    let Edit { message, collections, filters, stream } = request;
     let question = Question::Edit { conversation, text: message };
-    answer(Box::pin(run::begin(&state, caller, Ask { question, collections })).await?, stream).await
+    answer(
+        Box::pin(run::begin(&state, caller, Ask { question, within: Within { collections, filters } })).await?,
+        stream,
+    )
+    .await
 }
 
 async fn answer(started: Started, stream: bool) -> Result<Response, Error> {

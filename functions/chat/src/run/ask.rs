@@ -6,10 +6,11 @@ use shared::door::TenantRecord;
 use shared::embed::estimated_tokens;
 use shared::error::Error;
 use shared::http::{Deadline, RequestId};
-use shared::tenancy::{CollectionId, ConversationId, MessageId, Principal};
+use shared::tenancy::{ConversationId, MessageId, Principal};
 use time::OffsetDateTime;
 
 use crate::conversations::{Author, ChatId, Place};
+use crate::tools::Within;
 
 /// The longest question, in characters.
 pub(crate) const MAX_MESSAGE: usize = 8_000;
@@ -30,9 +31,8 @@ pub(crate) struct Caller {
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
     pub(crate) question: Question,
-    /// What the answer may be made of; all that the caller may read, or, of an answer that is made anew, what its question named,
-    /// if there are none.
-    pub(crate) collections: Vec<CollectionId>,
+    /// What the answer may be made of. Of an answer that is made anew, it is as its question was limited where this says nothing.
+    pub(crate) within: Within,
 }
 
 /// The kinds of questions.

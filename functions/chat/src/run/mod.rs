@@ -48,7 +48,7 @@ pub(crate) struct Started {
 /// Begins an answer. Whatever can be refused is refused here, before the first byte.
 pub(crate) async fn begin(state: &State, caller: Caller, ask: Ask) -> Result<Started, Error> {
     ask.check()?;
-    let scope = Scope::new(&caller.principal, &ask.collections)?;
+    Scope::new(&caller.principal, &ask.within)?;
     let model = state.config.model_for(caller.tenant.chat.model.as_deref()).to_owned();
     let slot = state.runs.admit(&caller.principal, caller.tenant.limits.spending()).await?;
     let account = match account(state, &caller, &ask, &model).await {
@@ -59,7 +59,7 @@ pub(crate) async fn begin(state: &State, caller: Caller, ask: Ask) -> Result<Sta
         }
     };
     let (stop, stopped) = watch::channel(false);
-    match Box::pin(prepare(state, caller, ask, scope, model, account.clone(), (stop.clone(), stopped))).await {
+    match Box::pin(prepare(state, caller, ask, model, account.clone(), (stop.clone(), stopped))).await {
         Ok((run, agent)) => {
             let (message_id, conversation_id) = (run.answer.id, run.conversation);
             let model = run.answer.model.clone().unwrap_or_default();
@@ -93,15 +93,13 @@ async fn prepare(
     state: &State,
     caller: Caller,
     ask: Ask,
-    scope: Scope,
     model: String,
     account: Account,
     (stop, stopped): (watch::Sender<bool>, watch::Receiver<bool>),
 ) -> Result<(Run, Agent), Error> {
     let entered = enter(state, &caller, &ask, &model).await?;
     // An answer that is made anew is one to the question as it was asked.
-    let scope =
-        if ask.collections.is_empty() { Scope::left(&caller.principal, &entered.question.collections) } else { scope };
+    let scope = Scope::left(&caller.principal, &ask.within.or(&entered.question.within()))?;
     let agent = agent(state, &caller, &ask, scope, &entered, account.clone(), stopped).await;
     let run = Run {
         tenant: caller.principal.tenant.clone(),
@@ -124,13 +122,13 @@ async fn enter(state: &State, caller: &Caller, ask: &Ask, model: &str) -> Result
         Question::Edit { conversation, text } => Change::Edit(*conversation, text),
         Question::Chat { chat, place, text } => Change::Chat(chat, *place, text),
         Question::Stateless { text, .. } => {
-            let question = Message::question(MessageId::new(), text, &ask.collections, now);
+            let question = Message::question(MessageId::new(), text, &ask.within, now);
             let answer = Message::answer(question.id.after(), model, now);
             let (conversation, earlier) = (ConversationId::new(), Vec::new());
             return Ok(Entered { conversation, question, answer, earlier, highest: 0 });
         }
     };
-    state.conversations.enter(&caller.principal, change, &ask.collections, model, now).await
+    state.conversations.enter(&caller.principal, change, &ask.within, model, now).await
 }
 
 async fn agent(

@@ -91,6 +91,7 @@ mod tests {
                 let (good, bad) = samples(&schema["items"]);
                 (json!([good]), json!([bad]))
             }
+            "object" => (json!({ "type": "eq", "key": "year", "value": 2025 }), json!("year")),
             other => panic!("{other} in {schema}"),
         }
     }

@@ -1,4 +1,5 @@
 use serde::Deserialize;
+use serde_json::Value;
 use shared::documents::{Document, DocumentFilter};
 use shared::page::Limit;
 use shared::tenancy::CollectionId;
@@ -10,9 +11,12 @@ pub(super) const NAME: &str = "list_documents";
 
 pub(super) const TOOL: Tool = Tool {
     name: NAME,
-    description: "Lists the documents, newest first: their ids, names, collections and sizes.",
+    description: "Lists the documents, newest first: their ids, names, collections, sizes and metadata.",
     parameters: arguments::schema::<ListDocuments>,
 };
+
+/// The most pages that one call looks through for a document that it may show.
+const PAGES: usize = 5;
 
 /// Which documents.
 #[derive(Debug, PartialEq, Deserialize, ToSchema)]
@@ -32,24 +36,31 @@ impl Toolbox {
         let within = self.scope.narrowed(asked.collection.map(|collection| vec![collection]))?;
         let filter = DocumentFilter { within: Some(within), ..DocumentFilter::default() };
         let list = filter.list(&self.scope.principal().tenant);
-        let page = self.pages.read(&list, Limit::default(), asked.cursor.as_deref()).await?;
-        let line = |document: &Document| {
-            format!(
-                "{} {} (collection {}, {} passages, changed {})",
-                document.id,
-                document.filename,
-                document.collection,
-                document.chunk_count,
-                document.updated_at.date()
-            )
-        };
-        let data =
-            page.data.iter().filter(|document| self.scope.holds(document)).map(line).collect::<Vec<_>>().join("\n");
-        let note = match page.next_cursor {
-            _ if page.data.is_empty() => "There are no documents.".to_owned(),
-            Some(cursor) => format!("There are more; list them with the cursor {cursor}"),
+        let (mut lines, mut cursor) = (Vec::new(), asked.cursor);
+        // Of a page, all may be documents that the question is not about.
+        for _ in 0..PAGES {
+            let page = self.pages.read(&list, Limit::default(), cursor.as_deref()).await?;
+            lines.extend(page.data.iter().filter(|document| self.scope.holds(document)).map(line));
+            cursor = page.next_cursor;
+            if cursor.is_none() || !lines.is_empty() {
+                break;
+            }
+        }
+        let note = match cursor {
+            Some(cursor) => format!("There may be more; list them with the cursor {cursor}"),
+            None if lines.is_empty() => "There are no documents.".to_owned(),
             None => String::new(),
         };
-        Ok(Findings { data, note, ..Findings::default() })
+        Ok(Findings { data: lines.join("\n"), note, ..Findings::default() })
     }
+}
+
+fn line(document: &Document) -> String {
+    let Document { id, filename, collection, chunk_count, updated_at, metadata, .. } = document;
+    let changed = updated_at.date();
+    let metadata = match metadata.is_empty() {
+        true => String::new(),
+        false => format!(", metadata {}", Value::Object(metadata.clone())),
+    };
+    format!("{id} {filename} (collection {collection}, {chunk_count} passages, changed {changed}{metadata})")
 }

@@ -1,5 +1,5 @@
-//! What a model may call. None of it changes anything, and none of it reaches beyond the collections that the caller may read
-//! and the question is limited to.
+//! What a model may call. None of it changes anything, and none of it reaches beyond what the caller may read and the question
+//! is limited to.
 
 mod arguments;
 mod list_documents;
@@ -7,6 +7,7 @@ mod read_document;
 mod scope;
 mod search;
 mod sources;
+mod within;
 
 use serde_json::Value;
 use shared::documents::Documents;
@@ -19,6 +20,7 @@ use crate::llm::Call;
 
 pub(crate) use scope::Scope;
 pub(crate) use sources::{MOST_SOURCES, Sources};
+pub(crate) use within::Within;
 
 /// A tool as models are told of it.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use shared::embed::estimated_tokens;
-use shared::retrieval::SearchQuery;
+use shared::error::Error;
+use shared::retrieval::{Filter, SearchQuery};
 use shared::tenancy::CollectionId;
 use utoipa::ToSchema;
 
@@ -33,19 +35,27 @@ pub(super) struct Search {
     #[serde(default)]
     #[schema(inline)]
     collections: Option<Vec<CollectionId>>,
+    /// Only in documents whose metadata passes, such as {"type": "gte", "key": "year", "value": 2025}. The type is eq, ne, gt, gte,
+    /// lt or lte; in or nin with a list as value; or and or or, with a list of filters instead of key and value. list_documents
+    /// shows the metadata.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    filters: Option<Map<String, Value>>,
 }
 
 impl Toolbox {
-    pub(super) async fn search(&self, Search { query, collections }: Search) -> Result<Findings, Failure> {
+    pub(super) async fn search(&self, Search { query, collections, filters }: Search) -> Result<Findings, Failure> {
         if query.trim().is_empty() || query.chars().count() > MAX_QUERY {
             return Err(Failure::Wrong(format!("The query must have 1 to {MAX_QUERY} characters.")));
         }
+        let filters = filters.map(|filters| Filter::parse(&Value::Object(filters), "filters")).transpose();
+        let filter = self.scope.filter(filters.map_err(Error::Invalid)?);
         let collections = self.scope.narrowed(collections)?;
         if collections.is_empty() {
             // To the retriever, none would be all.
             return Ok(Findings { note: NOTHING.to_owned(), ..Findings::default() });
         }
-        let query = SearchQuery { collections, limit: PASSAGES, ..SearchQuery::new(query) };
+        let query = SearchQuery { collections, filter, limit: PASSAGES, ..SearchQuery::new(query) };
         let mut passages = self.retriever.search(self.scope.principal(), &query).await?;
         let mut taken = 0;
         let fit = passages.iter().take_while(|passage| {

@@ -43,6 +43,12 @@ enum Operand {
 }
 
 impl Filter {
+    /// Passes what passes both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(Condition::All(vec![self.0, other.0]))
+    }
+
     /// Whether a document with this metadata passes.
     pub fn matches(&self, metadata: &Metadata) -> bool {
         self.0.holds(metadata)

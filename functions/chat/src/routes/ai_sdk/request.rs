@@ -1,10 +1,13 @@
 use serde::Deserialize;
+use serde_json::Value;
 use shared::error::Error;
+use shared::retrieval::Filter;
 use shared::tenancy::{CollectionId, MessageId};
 use utoipa::ToSchema;
 
 use crate::conversations::{ChatId, Place};
 use crate::run::{Ask, MAX_MESSAGE, Question};
+use crate::tools::Within;
 
 /// What `useChat` sends. Members that it does not name here are not looked at: each version adds some, and so do applications.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,6 +31,10 @@ pub(crate) struct Request {
     /// What the answer may be made of; all that the caller may read if there are none.
     #[serde(default)]
     collections: Vec<CollectionId>,
+    /// Only documents whose metadata passes.
+    #[serde(default)]
+    #[schema(value_type = Option<Filter>)]
+    filters: Option<Value>,
 }
 
 /// Why the application asks.
@@ -73,7 +80,7 @@ impl Request {
         }
         let text = message.text(last)?;
         let question = Question::Chat { chat: self.id, place, text };
-        Ok(Ask { question, collections: self.collections })
+        Ok(Ask { question, within: Within { collections: self.collections, filters: self.filters } })
     }
 
     /// The answer that stands before a message; the application has it under the id that it was given with.
@@ -112,7 +119,7 @@ impl UiMessage {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -15,6 +15,7 @@ use crate::dialect;
 use crate::dialect::openai::{Completion, Encoder, ErrorBody};
 use crate::event::Event;
 use crate::run::{self, Ask, Caller, Started};
+use crate::tools::Within;
 
 #[utoipa::path(
     post, path = "/openai/v1/chat/completions", tag = "openai", operation_id = "createChatCompletion",
@@ -34,14 +35,15 @@ use crate::run::{self, Ask, Caller, Started};
 pub(crate) async fn complete(
     Extract(state): Extract<State>,
     caller: Caller,
-    LongJson(request): LongJson<Request>,
+    LongJson(mut request): LongJson<Request>,
 ) -> Result<Response, Error> {
     let model = request.model.clone();
     let Some(collections) = models::collections(&model, &caller.principal) else { return Ok(no_such_model(&model)) };
     let whole = !request.stream.unwrap_or_default();
     let include_usage = request.stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or_default();
+    let within = Within { collections, filters: request.filters.take() };
     let (principal, question) = (caller.principal.clone(), request.question()?);
-    let started = run::begin(&state, caller, Ask { question, collections }).await?;
+    let started = run::begin(&state, caller, Ask { question, within }).await?;
     let encoder = Encoder::new(model, include_usage);
     if !whole {
         return Ok(dialect::stream(frames(state, principal, encoder, started)));

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use shared::error::{Error, FieldError};
+use shared::retrieval::Filter;
 use utoipa::ToSchema;
 
 use crate::conversations::Author;
@@ -76,6 +77,10 @@ pub(crate) struct Request {
     pub(super) stream: Option<bool>,
     #[serde(default)]
     pub(super) stream_options: Option<StreamOptions>,
+    /// Only documents whose metadata passes. OpenAI's API has no such parameter; its clients send it as a further one.
+    #[serde(default)]
+    #[schema(value_type = Option<Filter>)]
+    pub(super) filters: Option<Value>,
     /// Further parameters of OpenAI's API. Those of sampling have no effect; those that would make an answer something else,
     /// such as `tools`, are refused.
     #[serde(flatten)]
