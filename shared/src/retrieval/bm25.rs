@@ -51,7 +51,7 @@ pub(super) fn lexical(query: &str, candidates: &[Candidate]) -> Lexical {
     let score = |counted: &Counted| {
         let damping = K1 * (1.0 - B + B * counted.length / mean_length.max(1.0));
         let word = |(count, weight): (&f32, &f32)| weight * count * (K1 + 1.0) / (count + damping);
-        counted.counts.iter().zip(&weights).map(word).sum()
+        counted.counts.iter().zip(&weights).map(word).fold(0.0, |sum, word| sum + word)
     };
     Lexical {
         scores: counted.iter().map(score).collect(),
@@ -215,6 +215,7 @@ mod tests {
     #[test]
     fn nothing_is_found_in_nothing() {
         assert!(of("duck", &[]).is_empty());
+        assert!(of("", &["duck"])[0].is_sign_positive(), "-0 is nothing to show");
         assert_eq!(of("", &["duck"]), [0.0]);
         assert_eq!(of("duck", &[""]), [0.0]);
     }

@@ -165,11 +165,15 @@ fn has_capital_within(word: &str) -> bool {
     word.chars().zip(word.chars().skip(1)).any(|(one, next)| one.is_lowercase() && next.is_uppercase())
 }
 
-/// Words without what joins them, but for a point between digits, lest 1.23 be 12.3.
+/// Words without what joins them, but for a point between digits, lest 1.23 be 12.3. Versions are written with a `v` before them
+/// and without.
 fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let mut joined = String::new();
     for word in words {
-        let word = fold(word);
+        let mut word = fold(word);
+        if joined.is_empty() && word.starts_with('v') && word[1..].starts_with(|c: char| c.is_ascii_digit()) {
+            word.remove(0);
+        }
         if joined.ends_with(char::is_numeric) && word.starts_with(char::is_numeric) {
             joined.push('.');
         }
