@@ -276,15 +276,12 @@ mod tests {
             candidate
         });
         for (query, expected) in [
-            (
-                "which ducks dive for mussels?",
-                [2.5079172, 1.230544, 0.09849374, 0.089106016, 0.09313345, 0.094558075, 0.11456888],
-            ),
-            (r#"große Enten im Haus "ente schläft""#, [0.0, 0.0, 6.9679675, 0.0, 0.0, 0.0, 0.0]),
-            ("утка у рыбы 水草を البطات été err 4821", [0.0, 0.0, 0.0, 3.3680468, 3.5945687, 0.0, 5.6449604]),
+            ("which ducks dive for mussels?", [2.508, 1.231, 0.098, 0.089, 0.093, 0.095, 0.115]),
+            (r#"große Enten im Haus "ente schläft""#, [0.0, 0.0, 6.968, 0.0, 0.0, 0.0, 0.0]),
+            ("утка у рыбы 水草を البطات été err 4821", [0.0, 0.0, 0.0, 3.368, 3.595, 0.0, 5.645]),
         ] {
             let scores = lexical(query, &candidates).scores;
-            let is_near = |(score, expected): (&f32, &f32)| (score - expected).abs() < 1e-5;
+            let is_near = |(score, expected): (&f32, &f32)| (score - expected).abs() < 6e-4;
             assert!(scores.iter().zip(&expected).all(is_near), "{query}: {scores:?}");
         }
     }

@@ -19,7 +19,7 @@ use std::fmt;
 
 pub(crate) use folding::{fold, lower, plain};
 pub(crate) use letters::{is_alphanumeric, is_numeric};
-pub(crate) use scan::{Kind, Words};
+pub(crate) use scan::{Kind, Words, join};
 pub(crate) use script::{paired, pairs};
 pub(crate) use stem::without_article;
 
