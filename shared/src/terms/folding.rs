@@ -1,5 +1,7 @@
 use unicode_normalization::UnicodeNormalization;
 
+use super::letters::is_caseless_letter;
+
 /// The text compatibility-normalised (NFKC) and without differences of case.
 pub(crate) fn lower(text: &str) -> String {
     if text.is_ascii() {
@@ -36,21 +38,14 @@ pub(crate) fn lower(text: &str) -> String {
 fn folded_alone(c: char) -> Option<char> {
     match c {
         '\0'..='\x7f' => Some(c.to_ascii_lowercase()),
-        // In lower case.
-        'à'..='ö' | 'ø'..='þ' | 'α'..='ρ' | 'σ'..='ω' | 'а'..='џ' => Some(c),
         'À'..='Ö' | 'Ø'..='Þ' | 'Α'..='Ρ' | 'Σ'..='Ω' | 'А'..='Я' => char::from_u32(u32::from(c) + 0x20),
         'İ' | 'ı' | 'Ĳ' | 'ĳ' | 'Ŀ' | 'ŀ' | 'ŉ' => None,
         'Ā'..='ž' | 'Ș'..='ț' => c.to_lowercase().next(),
-        // Hebrew and Arabic letters, kana, Chinese characters, Korean syllables, dashes and quotation marks.
-        '\u{5d0}'..='\u{5ea}'
-        | '\u{621}'..='\u{64a}'
-        | 'ぁ'..='ゖ'
-        | 'ァ'..='ヺ'
-        | 'ー'
-        | '一'..='\u{9fff}'
-        | '가'..='힣' => Some(c),
-        '‐' | '–' | '—' | '‘'..='‟' | '•' | '、' | '。' => Some(c),
-        _ => None,
+        // In lower case; dashes and quotation marks.
+        'à'..='ö' | 'ø'..='þ' | 'α'..='ρ' | 'σ'..='ω' | 'а'..='џ' | '‐' | '–' | '—' | '‘'..='‟' | '•' | '、' | '。' => {
+            Some(c)
+        }
+        _ => is_caseless_letter(c).then_some(c),
     }
 }
 

@@ -14,18 +14,16 @@ pub(crate) fn is_numeric(c: char) -> bool {
 fn is_usual_letter(c: char) -> Option<bool> {
     match c {
         'À'..='Ö' | 'Ø'..='ö' | 'ø'..='ɏ' | 'Α'..='Ρ' | 'Σ'..='ώ' | 'Ѐ'..='ҁ' => Some(true),
-        // Hebrew, Arabic, kana, Chinese, Korean.
-        '\u{5d0}'..='\u{5ea}'
-        | '\u{620}'..='\u{64a}'
-        | 'ぁ'..='ゖ'
-        | 'ァ'..='ヺ'
-        | 'ー'
-        | '一'..='\u{9fff}'
-        | '가'..='힣' => Some(true),
         // Dashes, quotation marks, ellipsis.
         '‐'..='‧' | '、' | '。' => Some(false),
-        _ => None,
+        _ => is_caseless_letter(c).then_some(true),
     }
+}
+
+/// Whether it is a Hebrew or Arabic letter, kana, a Chinese character or a Korean syllable; not all are known here.
+pub(super) fn is_caseless_letter(c: char) -> bool {
+    let is_hebrew_or_arabic = matches!(c, '\u{5d0}'..='\u{5ea}' | '\u{621}'..='\u{64a}');
+    is_hebrew_or_arabic || matches!(c, 'ぁ'..='ゖ' | 'ァ'..='ヺ' | 'ー' | '一'..='\u{9fff}' | '가'..='힣')
 }
 
 #[cfg(test)]
