@@ -37,7 +37,7 @@ pub fn request(request_id: &str, method: &Method, route: &str, parent: Option<Tr
         user = Empty,
         cold_start = Empty,
         trace_id = Empty,
-        otel.name = Empty,
+        otel.name = %format_args!("{method}{}{route}", if route.is_empty() { "" } else { " " }),
         otel.kind = "server",
         http.request.method = method,
         http.route = route,
@@ -49,9 +49,7 @@ pub fn request(request_id: &str, method: &Method, route: &str, parent: Option<Tr
     if COLD.load(Ordering::Relaxed) && COLD.swap(false, Ordering::Relaxed) {
         span.record("cold_start", true);
     }
-    if place(&span, parent) {
-        span.record("otel.name", format!("{method} {route}").trim_end());
-    }
+    place(&span, parent);
     Root(span)
 }
 
@@ -90,18 +88,17 @@ pub fn message(id: &str, tenant: Option<&TenantId>, document: Option<DocumentId>
     )
 }
 
-/// Puts a root into its trace. Whether it is recorded.
-fn place(span: &Span, parent: Option<Traceparent>) -> bool {
+/// Puts a root into its trace.
+fn place(span: &Span, parent: Option<Traceparent>) {
     if let Some(parent) = parent {
         // It fails where nothing is recorded at all.
         let _ = span.set_parent(parent.into_parent());
     }
-    let Some(own) = Traceparent::of(span) else { return false };
+    let Some(own) = Traceparent::of(span) else { return };
     span.record("trace_id", own.trace_id());
     if !own.is_sampled() {
         span.record("trace.not_recorded", true);
     }
-    own.is_sampled()
 }
 
 /// Any other is a word that somebody chose.

@@ -31,7 +31,7 @@ async fn no_secret_stands_in_a_line_a_span_or_an_event_however_much_is_logged() 
     // Users, keys, webhooks.
     let user = json!({ "role": "editor", "email": "ada.planted@example.com", "name": "Ada planted" });
     olga.put("/users/ada.planted@example.com", user).await;
-    let key = olga.post("/keys", json!({ "name": "planted key" })).await.expect(201).body;
+    let key = olga.post("/keys", json!({ "name": "planted key", "role": "editor" })).await.expect(201).body;
     let key = key["key"].as_str().unwrap();
     secrets.push(key.to_owned());
     let url = receiver.url().replacen("http://", "http://planted:planted@", 1);
