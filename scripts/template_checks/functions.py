@@ -164,25 +164,36 @@ def check_answerers(stack: Stack) -> Problems:
         yield "an answer may take longer than the function"
 
 
-def check_tracing(stack: Stack) -> Problems:
-    """Traces go to X-Ray, or to a collector whose headers are a secret, and nowhere unless that is wished"""
-    parameters, rules = stack.document["Parameters"], stack.document["Rules"]
-    if parameters["Tracing"]["Default"] != "off":
-        yield f"traces go to {parameters['Tracing']['Default']}"
-    if rules.get("OtlpAddress", {}).get("RuleCondition") != {"Fn::Equals": [{"Ref": "Tracing"}, "otlp"]}:
-        yield "traces may be sent to nobody"
-    secret = {"Fn::Sub": "{{resolve:secretsmanager:${OtlpHeadersSecret}}}"}
+def check_telemetry(stack: Stack) -> Problems:
+    """Functions log JSON, and all tell of traces and failures in the same way; keys for it are shown nowhere"""
+    parameters, conditions = stack.document["Parameters"], stack.document["Conditions"]
+    if parameters["SentryDsn"].get("NoEcho") is not True:
+        yield "SentryDsn is shown"
+    for condition, way in (("Traces", "xray"), ("ExportsTraces", "otlp")):
+        if conditions[condition] != {"Fn::Equals": [{"Ref": "Tracing"}, way]} or way not in parameters["Tracing"]["AllowedValues"]:
+            yield f"{condition} holds if {conditions[condition]}"
+    # A caller whose word counts can have everything traced.
+    if [parameters[name]["Default"] for name in ("Tracing", "TraceCallersDecide", "TraceContents")] != ["off", "false", "false"]:
+        yield "more is told than was asked for"
+    secret = {"Fn::Sub": "{{resolve:secretsmanager:${TraceHeadersSecret}}}"}
+    wanted = {
+        "LOG_FORMAT": "json",
+        "LOG_DEBUG_SHARE": {"Ref": "LogDebugShare"},
+        "OTEL_EXPORTER_OTLP_ENDPOINT": {"Fn::If": ["ExportsTraces", {"Ref": "TraceEndpoint"}, ""]},
+        "OTEL_EXPORTER_OTLP_HEADERS": {"Fn::If": ["SendsTraceHeaders", secret, ""]},
+        "OTEL_TRACES_SAMPLER_ARG": {"Ref": "TraceSampleRatio"},
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": {"Ref": "TraceContents"},
+        "SENTRY_DSN": {"Ref": "SentryDsn"},
+        "SENTRY_ENVIRONMENT": {"Ref": "AWS::StackName"},
+        "SENTRY_RELEASE": {"Fn::Sub": "ragline@${Release}"},
+    }
     for name in stack.functions:
-        told = stack.variables(name)
-        if told.get("OTEL_EXPORTER_OTLP_ENDPOINT") != {"Fn::If": ["TracesByOtlp", {"Ref": "OtlpEndpoint"}, ""]}:
-            yield f"{name} sends traces to {told.get('OTEL_EXPORTER_OTLP_ENDPOINT')}"
-        if told.get("OTEL_EXPORTER_OTLP_HEADERS") != {"Fn::If": ["HasOtlpHeaders", secret, ""]}:
-            yield f"{name} sends them with {told.get('OTEL_EXPORTER_OTLP_HEADERS')}"
-        if stack.functions[name]["TracingConfig"] != {"Mode": {"Fn::If": ["Traces", "Active", "PassThrough"]}}:
-            yield f"{name} is traced by {stack.functions[name]['TracingConfig']}"
-    held = [stack.properties(stack.role(name))["ManagedPolicyArns"] for name in stack.functions]
-    if any({"Fn::If": ["Traces", {"Ref": "TracePolicy"}, {"Ref": "AWS::NoValue"}]} not in policies for policies in held):
-        yield "a function may not write to X-Ray, or always may"
+        variables = stack.variables(name)
+        yield from (
+            f"{name} is told {variable}={variables.get(variable)}"
+            for variable, value in wanted.items()
+            if variables.get(variable) != value
+        )
 
 
 def check_secret(stack: Stack) -> Problems:
@@ -219,6 +230,6 @@ CHECKS = [
     check_cache,
     check_models,
     check_answerers,
-    check_tracing,
+    check_telemetry,
     check_secret,
 ]

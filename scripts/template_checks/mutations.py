@@ -34,7 +34,7 @@ from .functions import (
     check_models,
     check_releases,
     check_secret,
-    check_tracing,
+    check_telemetry,
 )
 from .permissions import check_authorizer_permissions, check_roles, check_vector_search, check_wildcards
 from .queues import check_failures, check_queues, check_stream, check_webhooks
@@ -226,12 +226,11 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_answerers, put("chat", "Timeout", to=200)),
     (check_answerers, lambda stack: stack.document["Parameters"]["LlmApiKey"].pop("NoEcho")),
     (check_answerers, lambda stack: stack.document["Parameters"]["LlmModelArns"].update(AllowedPattern=".*")),
-    (check_tracing, lambda stack: stack.document["Parameters"]["Tracing"].update(Default="xray")),
-    (check_tracing, lambda stack: stack.document["Rules"].pop("OtlpAddress")),
-    (check_tracing, variable("search", "OTEL_EXPORTER_OTLP_ENDPOINT", to={"Ref": "OtlpEndpoint"})),
-    (check_tracing, variable("search", "OTEL_EXPORTER_OTLP_HEADERS", to={"Ref": "OtlpHeadersSecret"})),
-    (check_tracing, put("search", "TracingConfig", to={"Mode": "Active"})),
-    (check_tracing, put("searchRole", "ManagedPolicyArns", to=[{"Ref": "TracePolicy"}])),
+    (check_telemetry, lambda stack: stack.document["Parameters"]["SentryDsn"].pop("NoEcho")),
+    (check_telemetry, lambda stack: stack.document["Parameters"]["Tracing"].update(AllowedValues=["off", "xray"])),
+    (check_telemetry, lambda stack: stack.document["Parameters"]["TraceContents"].update(Default="true")),
+    (check_telemetry, variable("ingest", "OTEL_EXPORTER_OTLP_HEADERS", to="x-api-key=secret")),
+    (check_telemetry, variable("webhooks", "SENTRY_DSN")),
     (check_secret, attribute("SigningSecret", "DeletionPolicy")),
     (check_secret, put("SigningSecret", "GenerateSecretString", "PasswordLength", to=8)),
     (check_secret, variable("chat", "SIGNING_SECRET", to="secret")),

@@ -12,6 +12,7 @@
 mod answering;
 mod clients;
 mod cluster;
+mod collector;
 pub mod dashboards;
 pub mod data;
 pub mod description;
@@ -33,6 +34,7 @@ mod sse;
 mod streamed;
 mod sts;
 mod user;
+mod watched;
 
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
 use reqwest::redirect::Policy;
@@ -50,6 +52,7 @@ use time::OffsetDateTime;
 pub use answering::Answering;
 pub use clients::Client;
 pub use cluster::RedisCluster;
+pub use collector::{Collector, Span};
 pub use embeddings::Embeddings;
 pub use instance::Instance;
 pub use issuer::Issuer;
@@ -64,6 +67,7 @@ pub use sse::{Event, events};
 pub use streamed::{Streamed, markers};
 pub use sts::Sts;
 pub use user::{Answer, User};
+pub use watched::Watched;
 
 /// Vectors without weights, and limits that no test reaches unless it means to.
 const DEFAULTS: [(&str, &str); 8] = [

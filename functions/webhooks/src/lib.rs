@@ -16,8 +16,10 @@ use shared::acting;
 use shared::clients::{Message, Outside, Queue};
 use shared::error::Error;
 use shared::metrics;
+use shared::telemetry;
 use shared::webhooks::{Claim, Deliveries, Disabled, Notice, Reason, Secrets, Webhooks};
 use time::{Duration, OffsetDateTime};
+use tracing::Instrument;
 
 /// Messages worked on side by side, at least as many as a batch has in the template: a slow receiver holds up nobody.
 const SIDE_BY_SIDE: usize = 10;
@@ -47,9 +49,12 @@ pub struct State {
 /// Works on a batch of messages. Those that failed on our side come back; what a receiver did not take is sent again.
 pub async fn handle(state: State, event: SqsEvent) -> SqsBatchResponse {
     let work = async |message: SqsMessage| {
-        let error = deliver(&state, message.body.as_deref().unwrap_or_default()).await.err()?;
         let message_id = message.message_id.unwrap_or_default();
-        tracing::error!(message_id, %error, "a message was not worked off");
+        let about = telemetry::message(&message_id, None, None);
+        let delivered = telemetry::caught(deliver(&state, message.body.as_deref().unwrap_or_default()));
+        let delivered = delivered.instrument(about.clone()).await;
+        let error = delivered.unwrap_or_else(|panic| Err(panic.into())).err()?;
+        about.in_scope(|| tracing::error!(%error, "a message was not worked off"));
         let mut failure = BatchItemFailure::default();
         failure.item_identifier = message_id;
         Some(failure)
@@ -63,7 +68,8 @@ pub async fn handle(state: State, event: SqsEvent) -> SqsBatchResponse {
 /// Tells a webhook of an event, if that is due. An error means that the message should come back.
 async fn deliver(state: &State, body: &str) -> Result<(), Error> {
     let notice: Notice = serde_json::from_str(body).map_err(|error| Error::internal(format!("no notice: {error}")))?;
-    acting::for_tenant(&notice.tenant, tell(state, &notice, body)).await
+    let root = telemetry::job("webhooks", &notice.tenant, notice.event.document_id, notice.trace.clone());
+    acting::for_tenant(&notice.tenant, tell(state, &notice, body)).instrument(root.span().clone()).await
 }
 
 async fn tell(state: &State, notice: &Notice, body: &str) -> Result<(), Error> {

@@ -14,6 +14,8 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use tower::{Layer, Service};
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::answer::{self, Answer, CacheStatus};
 use super::flight::Place;
@@ -27,6 +29,7 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::http::{ClientIp, MAX_JSON, Vouched};
 use crate::metrics;
+use crate::telemetry::{self, Root};
 use crate::tenancy::{DocumentId, Principal, TenantId};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -167,6 +170,9 @@ impl Guard {
             Ok(identity) => identity,
             Err(error) => return Ok(self.refuse_stranger(ip, error).await),
         };
+        if let Some(root) = request.extensions().get::<Root>() {
+            root.asked_by(&identity.tenant, &identity.user);
+        }
         // All that follows is done for the tenant, and so is what is made while the answer is read.
         let admitted = async { Ok(self.admit(&identity, ip, request, run).await?.map(acting::onward_body)) };
         acting::for_tenant(&identity.tenant, Box::pin(admitted)).await
@@ -189,7 +195,12 @@ impl Guard {
             Err(fault) => (None, Some(fault)),
         };
         let asked = gate::Request { identity, ip, cost: self.rule.cost.into(), spends: self.rule.spends, wanted };
-        let allowed = match self.door.0.gate.admit(&asked).await? {
+        let step = tracing::info_span!(target: telemetry::STEP, "door", ragline.door.decision = Empty);
+        let decision = self.door.0.gate.admit(&asked).instrument(step.clone()).await?;
+        step.record("ragline.door.decision", decision.name());
+        drop(step);
+        tracing::debug!(decision = decision.name(), "the door");
+        let allowed = match decision {
             Decision::Allowed(allowed) => *allowed,
             Decision::Denied(denied) => return Ok(refusal(&denied)),
             Decision::Barred(standings) => {
