@@ -69,7 +69,7 @@ fn measure(name: &str, language: &str, written: impl Fn(&str) -> String) {
     for _ in 0..ROUNDS {
         let found = candidates.clone();
         let started = Instant::now();
-        let ranked = rank(&query, 0.3, found);
+        let ranked = rank(&query, 0.45, found);
         let taken = Instant::now();
         let passages = select(&query, ranked, &documents);
         let ended = Instant::now();
