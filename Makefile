@@ -6,6 +6,7 @@ SHELL := /bin/bash
 DATA ?= .ragline
 PORT ?= 8080
 WATCH_PORT ?= 9000
+PROMETHEUS_PORT ?= 9095
 # For `make token`.
 TENANT ?= demo
 USER ?= ada
@@ -42,11 +43,12 @@ ifneq ($(origin USER),command line)
 USER := ada
 endif
 
-.PHONY: help run watch token redrive reindex test check openapi contract bench eval build footprint deploy delete \
+.PHONY: help run observe watch token redrive reindex test check openapi dashboards observed contract bench eval build footprint deploy delete \
 	smoke cost invoke
 
 help:
 	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
+	@echo "make observe  the same with a Prometheus beside it on http://127.0.0.1:$(PROMETHEUS_PORT)"
 	@echo "make watch    the functions under cargo lambda watch on http://127.0.0.1:$(WATCH_PORT)"
 	@echo "make token    TENANT= USER= ROLE=   print a token of the local issuer"
 	@echo "make redrive  have what was given up tried anew"
@@ -54,8 +56,10 @@ help:
 	@echo "make test     all tests"
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
+	@echo "make dashboards   write ops/grafana, the dashboards, and the table of metrics"
 	@echo "make contract the running API against its description"
-	@echo "make bench    what the door costs beside a plain GET, and ranking, ingestion and chat beside their least"
+	@echo "make observed every query of ops/ against a real Prometheus, and what clients counted"
+	@echo "make bench    what the door costs beside a plain GET, and ranking, ingestion, chat and telemetry beside their least"
 	@echo "make eval     DATASET=<folder> IDENTIFIERS=<n>   measure the search of the running server"
 	@echo "make invoke   run the functions as Lambda does, and hold their calls against their roles"
 	@echo "make build    build the functions for Lambda and print their sizes"
@@ -68,6 +72,11 @@ run:
 	@scripts/setup.sh redis weights
 	@$(BUILD_LOCAL)
 	@exec $(LOCAL) serve --port $(PORT)
+
+observe:
+	@scripts/setup.sh redis weights prometheus
+	@$(BUILD_LOCAL)
+	@exec python3 scripts/observe.py --port $(PORT) --prometheus-port $(PROMETHEUS_PORT) -- $(LOCAL) serve --port $(PORT)
 
 watch:
 	@scripts/setup.sh redis weights cargo-lambda
@@ -93,19 +102,30 @@ test:
 	cargo test --workspace
 
 check:
-	@scripts/setup.sh template-tools openapi-tools workflow-tools sam
+	@scripts/setup.sh template-tools openapi-tools workflow-tools dashboard-tools prometheus sam
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	.tools/bin/python scripts/check_template.py
 	python3 scripts/cost.py --max-rest 10 --max-month 60
 	.tools/bin/openapi-spec-validator docs/openapi.json
+	.tools/bin/python scripts/check_ops.py
 	.tools/bin/zizmor --offline --quiet .github/workflows
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/bin/sam validate --lint --template template.yaml
 
 openapi:
 	cargo build --workspace --bin openapi
 	@$${CARGO_TARGET_DIR:-target}/debug/openapi
+
+dashboards:
+	cargo build --workspace --bin dashboards
+	@$${CARGO_TARGET_DIR:-target}/debug/dashboards
+
+# What Prometheus says of a running server, against what its clients count.
+observed:
+	@scripts/setup.sh redis prometheus
+	@$(BUILD_LOCAL)
+	@python3 tests/observe/run.py --local $${CARGO_TARGET_DIR:-target}/debug/local
 
 contract:
 	@scripts/setup.sh redis schemathesis
@@ -114,7 +134,7 @@ contract:
 
 bench:
 	@scripts/setup.sh redis weights
-	cargo bench --workspace --bench door --bench candidates --bench ingestion --bench chat
+	cargo bench --workspace --bench door --bench candidates --bench ingestion --bench chat --bench telemetry
 
 EVAL_NAME = $(if $(DATASET),$(notdir $(abspath $(DATASET))),identifiers)
 EVAL_TENANT = eval-$(EVAL_NAME)
@@ -143,7 +163,7 @@ footprint:
 invoke:
 	@scripts/setup.sh redis template-tools
 	cargo build --workspace --bins
-	@python3 scripts/invoke.py --folder $${CARGO_TARGET_DIR:-target}/debug
+	@.tools/bin/python scripts/invoke.py --folder $${CARGO_TARGET_DIR:-target}/debug
 	@.tools/bin/python scripts/permissions.py --folder $${CARGO_TARGET_DIR:-target}/debug
 
 deploy:

@@ -57,7 +57,7 @@ def counts(work: dict[str, Any], users: int, requests: int, chats: int, document
 def in_use(prices: dict[str, Any], work: dict[str, Any], users: int, requests: int, chats: int, documents: int) -> Bill:
     """A month of so much use, with what it costs at rest."""
     bill = at_rest(prices, work)
-    usage, document = work["usage"], work["document"]
+    usage, document, telemetry = work["usage"], work["document"], work["telemetry"]
     # As if each search examined all of its collection, and each tenant had one: the most it can be.
     tenants = max(1.0, users / usage["users_per_tenant"])
     examined = max(1000.0, documents / tenants * document["passages"] * document["vector_bytes"])
@@ -78,12 +78,22 @@ def in_use(prices: dict[str, Any], work: dict[str, Any], users: int, requests: i
         bill.add("embeddings", "embedding_token", count * kind.get("embedded_tokens", 0))
     bill.add("API Gateway", "api_request", requests)
     bill.add("sent to the Internet", "transfer_gb", requests * usage["answer_bytes"] / GB)
-    bill.add("logs", "logs_gb", requests * usage["log_bytes"] / GB)
+    bill.add("logs", "logs_gb", requests * (usage["log_bytes"] + telemetry["metric_bytes"]) / GB)
+    bill.add("metrics", "custom_metric_month", telemetry["custom_metrics"] + telemetry["failing_routes"])
     passages = documents * document["passages"]
     bill.add("vectors written", "vector_gb_written", passages * document["vector_bytes"] / GB)
     bill.add("DynamoDB, stored", "dynamodb_gb_month", passages * (document["passage_bytes"] + document["vector_bytes"]) / GB)
     bill.add("DynamoDB, stored", "dynamodb_backup_gb_month", passages * document["passage_bytes"] / GB)
     bill.add("S3", "s3_gb_month", documents * (document["original_bytes"] + document["text_bytes"]) / GB)
+    return bill
+
+
+def watching(prices: dict[str, Any], work: dict[str, Any], requests: int) -> Bill:
+    """What it costs to see what so many requests do, beside the metrics themselves, which cost the same however many there are."""
+    bill, telemetry = Bill(prices), work["telemetry"]
+    bill.add("lines of the log", "logs_gb", requests * work["usage"]["log_bytes"] / GB)
+    bill.add("lines of metrics", "logs_gb", requests * telemetry["metric_bytes"] / GB)
+    bill.add("traces, with Tracing=xray", "trace", requests * telemetry["traced_share"])
     return bill
 
 
@@ -93,14 +103,14 @@ def language_model(prices: dict[str, Any], work: dict[str, Any], model: str, cha
     return chats * (price["input"] * answer["input_tokens"] + price["output"] * answer["output_tokens"]) / 1e6
 
 
-def show(title: str, bill: Bill) -> None:
+def show(title: str, bill: Bill, whole: str = "infrastructure") -> None:
     """Prints the parts, the largest first, and the sum."""
     print(f"\n{title}")
     for part, usd in sorted(bill.parts.items(), key=lambda each: -each[1]):
         if usd >= 0.005:
             print(f"  {part:<36}{usd:>9.2f}")
     small = sum(usd for usd in bill.parts.values() if usd < 0.005)
-    print(f"  {'the rest':<36}{small:>9.2f}\n  {'infrastructure':<36}{bill.total():>9.2f}")
+    print(f"  {'the rest':<36}{small:>9.2f}\n  {whole:<36}{bill.total():>9.2f}")
 
 
 def main() -> int:
@@ -124,6 +134,7 @@ def main() -> int:
     show("At rest", rest)
     show("{:,} users, {:,} requests, {:,} chats, {:,} documents".format(*amounts), month)
     print(f"  {arguments.model:<36}{answers:>9.2f}\n  {'all':<36}{month.total() + answers:>9.2f}")
+    show("Of that, or beside it, telemetry of a million requests", watching(prices, work, 1_000_000), "telemetry")
     print(f"\nNot verified: {', '.join(sorted(month.unverified))}")
     over = [
         f"{title} costs {bill.total():.2f}, over {most:.2f}"

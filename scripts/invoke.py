@@ -3,7 +3,7 @@
 
 Usage: invoke.py [--folder target/debug] [--lambda target/lambda]
 
-REST proxy events carry what the authorizer, run first, said of the caller, and a bearer that nobody could verify: so it is the
+Each function publishes its metrics: what it writes is held against the format of CloudWatch. REST proxy events carry what the authorizer, run first, said of the caller, and a bearer that nobody could verify: so it is the
 authorizer's word that counts, behind a stage. Answers of chat must be in the streaming wire format. The last line reads
 `N passed, M failed`.
 """
@@ -12,9 +12,12 @@ import argparse
 import json
 import pathlib
 import sys
+import tempfile
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
+import emf
 from runtime_api import ROOT, Answer, running, samples, services
 
 API = ("chat", "documents", "health", "search", "upload", "users")
@@ -22,6 +25,17 @@ WORKERS = ("changes", "ingest", "webhooks")
 # What a streaming answer is, and what stands between its head and its body.
 STREAM = "application/vnd.awslambda.http-integration-response"
 END_OF_HEAD = b"\0" * 8
+
+# Where the functions publish their metrics, and some that they must.
+NAMESPACE = "Ragline/invoke"
+MEASURED = {
+    "changes": {"RedisCommandSeconds"},
+    "chat": {"ChatAnswerSecondsStop", "ChatFirstTokenSeconds", "ChatTokensOutput", "RedisCommandSeconds"},
+    "documents": {"CacheRequestsMiss", "RedisCommandSeconds"},
+    "search": {"CacheRequestsMiss", "RedisCommandSeconds"},
+    "upload": {"RedisCommandSeconds"},
+    "users": {"CacheRequestsMiss", "RedisCommandSeconds"},
+}
 
 Looks = Callable[[Answer], Any]
 
@@ -123,6 +137,26 @@ def report(name: str, look: Looks, answer: Answer) -> bool:
     return right
 
 
+def published(function: str, output: IO[bytes]) -> bool:
+    """Whether a function has written what CloudWatch makes the right metrics of, and nothing else."""
+    wanted, lines = MEASURED.get(function, set()), list[str]()
+    # The last line may come after the answer.
+    for _ in range(50):
+        output.seek(0)
+        lines = output.read().decode().splitlines()
+        if wanted <= {name for line in lines for name in emf.names(line)}:
+            break
+        time.sleep(0.1)
+    faults = [fault for line in lines for fault in emf.faults(line)]
+    faults += [line for line in lines if json.loads(line)["_aws"]["CloudWatchMetrics"][0]["Namespace"] != NAMESPACE]
+    missing = wanted - {name for line in lines for name in emf.names(line)}
+    right = not faults and not missing
+    print("ok   " if right else "FAIL ", f"{function}: metrics in {len(lines)} lines of {sum(map(len, lines))} bytes")
+    for fault in [*faults, *sorted(missing)]:
+        print(f"      {fault}")
+    return right
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
@@ -139,7 +173,8 @@ def main() -> int:
     outcomes, context = [], {}
     with services(arguments.folder / "local") as local:
         for function in ("authorizer", *API, *WORKERS):
-            with running(binary(function), function, local.variables) as (api, _):
+            variables = {**local.variables, "METRICS_NAMESPACE": NAMESPACE}
+            with tempfile.TemporaryFile() as output, running(binary(function), function, variables, output) as (api, _):
                 for name, event in samples(function, local.token()).items():
                     if function in API and "httpMethod" in event:
                         event = vouched(event, context)
@@ -147,6 +182,7 @@ def main() -> int:
                     if (function, name) == ("authorizer", "token"):
                         context = answer.json().get("context", {})
                     outcomes.append(report(f"{function}/{name}", WANTED[f"{function}/{name}"], answer))
+                outcomes.append(published(function, output))
     print(f"{outcomes.count(True)} passed, {outcomes.count(False)} failed")
     return 0 if all(outcomes) else 1
 

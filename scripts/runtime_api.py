@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # What a function has for an event.
@@ -88,8 +88,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running(binary: pathlib.Path, function: str, variables: dict[str, str]) -> Iterator[tuple[RuntimeApi, subprocess.Popen]]:
-    """A function that waits for events, and its process."""
+def running(
+    binary: pathlib.Path, function: str, variables: dict[str, str], output: IO[bytes] | None = None
+) -> Iterator[tuple[RuntimeApi, subprocess.Popen]]:
+    """A function that waits for events, and its process. What it writes to its standard output goes to a file, if one is given."""
     api = RuntimeApi()
     environment = {
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_port}",
@@ -104,7 +106,7 @@ def running(binary: pathlib.Path, function: str, variables: dict[str, str]) -> I
         "LOG_LEVEL": "warn,lambda_runtime::layers::panic=off",
         **variables,
     }
-    process = subprocess.Popen([binary], env=environment)
+    process = subprocess.Popen([binary], env=environment, stdout=output)
     try:
         yield api, process
     finally:

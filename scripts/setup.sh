@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh machine lacks, and says what it does; silent when nothing is missing.
-# Usage: scripts/setup.sh [redis] [weights] [cargo-lambda] [zig] [template-tools] [openapi-tools] [workflow-tools] [schemathesis] [sam] [node-clients]
-#        [openai-client]
+# Usage: scripts/setup.sh [redis] [prometheus] [weights] [cargo-lambda] [zig] [template-tools] [openapi-tools] [dashboard-tools] [workflow-tools] [schemathesis] [sam]
+#        [node-clients] [openai-client]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -109,11 +109,13 @@ need python3 "version 3.11 or newer"
 for part in "$@"; do
     case $part in
         redis) install_system redis-server redis-server redis ;;
+        prometheus) install_system promtool prometheus prometheus ;;
         weights) install_weights ;;
         cargo-lambda) install_python cargo-lambda cargo-lambda==1.9.2 ;;
         zig) install_zig ;;
         template-tools) install_python cfn-lint cfn-lint==1.58.0 aws-sam-translator==1.115.0 ;;
         openapi-tools) install_python openapi-spec-validator openapi-spec-validator==0.9.0 ;;
+        dashboard-tools) install_library grafana_foundation_sdk 'grafana-foundation-sdk==1769699998!10.1.0' ;;
         workflow-tools) install_python zizmor zizmor==1.32.0 ;;
         schemathesis) install_python schemathesis schemathesis==4.32.5 ;;
         node-clients) install_node_clients ;;

@@ -5,6 +5,7 @@ mod dynamodb;
 mod embeddings;
 mod folder;
 mod issuer;
+mod metrics;
 mod minilm;
 mod models;
 mod objects;

@@ -32,8 +32,8 @@ use crate::queue::{Delivering, EventSource, Worker};
 use crate::redis::RedisServer;
 use crate::settings::{EmbedderChoice, Settings};
 use crate::streams::{Consumer, Stream};
-use crate::workers::{INGEST_FOLDER, WEBHOOK_FOLDER, Workers};
-use crate::{embeddings, models, objects, peer, secret, watch};
+use crate::workers::{self, INGEST_FOLDER, WEBHOOK_FOLDER, Workers};
+use crate::{embeddings, metrics, models, objects, peer, secret, watch};
 
 /// How long open streams may hold up the end.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -50,6 +50,7 @@ pub struct Running {
     server: JoinHandle<io::Result<()>>,
     queues: Vec<Delivering>,
     changes: Option<JoinHandle<()>>,
+    metrics: JoinHandle<()>,
     redis: Option<RedisServer>,
     dynamodb: Option<EmbeddedDynamoDb>,
 }
@@ -72,6 +73,9 @@ pub enum StartError {
     /// A part did not come up.
     #[error("{0}")]
     Part(String),
+    /// Nothing can be measured.
+    #[error(transparent)]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
     /// The port is taken, or a file cannot be used.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -98,6 +102,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
         .await
         .map_err(|error| StartError::Part(format!("port {}: {error}", settings.port)))?;
     let address = listener.local_addr()?;
+    let exporter = metrics::start()?;
     let dynamodb = match settings.variables.optional_text("DYNAMODB_ENDPOINT") {
         Some(_) => None,
         None => Some(EmbeddedDynamoDb::start(&settings.data.database()).await.map_err(StartError::Part)?),
@@ -118,7 +123,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
 
     let keys = issuer.keys()?;
     let jwks = Router::new().route("/.well-known/jwks.json", get(|| async { Json(keys) }));
-    let (router, runs, workers, consumer) = match role {
+    let (router, runs, workforce, consumer) = match role {
         Role::Api => {
             let (router, runs, ingest, changes) = api(settings, &builder, models).await?;
             let webhooks = webhooks(&builder)?;
@@ -141,7 +146,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let signer = builder.signer()?;
     let (content_urls, upload_urls) = (builder.content_urls(&blobs, &signer)?, builder.upload_urls(&blobs, &signer)?);
     let beside = jwks.merge(objects::router(blobs, content_urls, upload_urls));
-    let queues = if settings.workers { workers.sources(settings, &variables)? } else { Vec::new() };
+    let queues = if settings.workers { workforce.sources(settings, &variables)? } else { Vec::new() };
     let queues = queues.into_iter().map(EventSource::start).collect();
     // Before anyone can write. The stream of a database elsewhere is consumed where that database is.
     let changes = match &dynamodb {
@@ -157,12 +162,16 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let noted = middleware::from_fn_with_state(usize::try_from(hops).unwrap_or(0), peer::note);
     let origins = AllowedOrigins::from_variables(&settings.variables)?;
     let service = cors(boundary(router.clone().merge(beside)), origins).layer(noted);
+    // Asked for every few seconds, which is neither to be logged nor measured. The one that is merged into the other says what
+    // becomes of all other paths.
+    let service = metrics::router(exporter.clone(), workers::queues(&settings.data)?).merge(service);
     let service = service.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(async {
         let _ = stopped.await;
     });
     let server = tokio::spawn(async move { server.await });
-    Ok(Running { address, variables, issuer, router, runs, stop, server, queues, changes, redis, dynamodb })
+    let metrics = metrics::keep_up(exporter);
+    Ok(Running { address, variables, issuer, router, runs, stop, server, queues, changes, metrics, redis, dynamodb })
 }
 
 impl Running {
@@ -199,6 +208,7 @@ impl Running {
         if let Some(changes) = self.changes {
             changes.abort();
         }
+        self.metrics.abort();
         let _ = self.stop.send(());
         if let Some(runs) = self.runs {
             runs.stop_all(STOP_LIMIT).await;

@@ -8,6 +8,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::{ConfigError, LogFormat, TelemetryConfig, Variables};
+use crate::metrics;
 
 /// Starts logging. A second call in the same process changes nothing, so that tests may call it too.
 pub fn init(config: &TelemetryConfig) -> Result<(), ConfigError> {
@@ -29,5 +30,6 @@ pub fn init(config: &TelemetryConfig) -> Result<(), ConfigError> {
 pub fn init_from_process() -> Result<Variables, ConfigError> {
     let variables = Variables::from_process();
     init(&TelemetryConfig::from_variables(&variables)?)?;
+    metrics::publish(&variables);
     Ok(variables)
 }

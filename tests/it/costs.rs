@@ -6,6 +6,7 @@ use std::time::Duration;
 use local::EmbeddedDynamoDb;
 use serde::Deserialize;
 use serde_json::json;
+use shared::metrics;
 use tests::{Monitor, Proxy, RedisProcess, TestApp, data};
 
 use crate::authorizer;
@@ -72,6 +73,15 @@ impl Counter<'_> {
             tokio::time::sleep(QUIET).await;
         }
     }
+}
+
+#[test]
+fn every_metric_that_is_published_is_on_the_bill() {
+    let file: toml::Table = data::project_file("costs/work.toml").parse().unwrap();
+    let published = metrics::cloudwatch().into_iter().filter(|metric| metric.dimension.is_none()).count();
+    // One is made of the log, by filters of the template.
+    let billed = file["telemetry"]["custom_metrics"].as_integer().unwrap();
+    assert_eq!(usize::try_from(billed).unwrap(), published + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,6 +29,7 @@ mod costs;
 mod counters;
 mod crashes;
 mod cursors;
+mod dashboards;
 mod documents;
 mod door_faults;
 mod doors;

@@ -15,6 +15,14 @@ pub(crate) fn resources() -> Value {
     plain(&template[0])["Resources"].clone()
 }
 
+/// What the dashboard of the template shows.
+pub(crate) fn dashboard_body() -> Value {
+    let template = YamlOwned::load_from_str(&data::project_file("template.yaml")).unwrap();
+    let body = &template[0]["Resources"]["Dashboard"]["Properties"]["DashboardBody"];
+    let body = if let YamlOwned::Tagged(_, text) = body { text } else { body };
+    serde_json::from_str(body.as_str().unwrap()).unwrap()
+}
+
 /// A node of the template as JSON, as it is with the default parameters: of the conditions here, only one holds then. What
 /// else CloudFormation computes (`!Ref` and the like) is `null`.
 fn plain(node: &YamlOwned) -> Value {

@@ -12,6 +12,7 @@
 mod answering;
 mod clients;
 mod cluster;
+pub mod dashboards;
 pub mod data;
 pub mod description;
 mod embeddings;

@@ -4,8 +4,8 @@ use aws_lambda_events::apigw::ApiGatewayCustomAuthorizerRequestTypeRequest as Re
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::clients::{Builder, Clients};
 use shared::config::DoorConfig;
-use shared::telemetry;
 use shared::tenants::Tenants;
+use shared::{metrics, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -20,7 +20,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         usage_keys: authorizer::UsageKeys::from_variables(builder.variables())?,
     };
     let work = async |event: LambdaEvent<Request>| {
-        authorizer::handle(&state, &event.payload).await.map_err(lambda_runtime::Error::from)
+        let answer = authorizer::handle(&state, &event.payload).await;
+        metrics::flush();
+        answer.map_err(lambda_runtime::Error::from)
     };
     lambda_runtime::run(service_fn(work)).await
 }

@@ -10,6 +10,8 @@ mod follow_up;
 mod notices;
 mod stale;
 
+use std::time::Duration;
+
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use futures::future::join_all;
@@ -20,9 +22,11 @@ use shared::conversations::Conversations;
 use shared::documents::Documents;
 use shared::door::{Epochs, Scope};
 use shared::keys::Keys;
+use shared::metrics;
 use shared::usage::Usage;
 use shared::users::Users;
 use shared::webhooks::Webhooks;
+use time::OffsetDateTime;
 
 use crate::change::Change;
 use crate::follow_up::{Fault, follow_up};
@@ -67,6 +71,7 @@ impl State {
 /// Works on a batch of records in the order of the stream. The response names the earliest record that failed: Lambda
 /// delivers again from there on, so nothing is tried again here.
 pub async fn handle(state: State, event: Event) -> DynamoDbEventResponse {
+    measure(&event.records);
     let changes = read(&event.records);
     let stale_failure = renew_all(&state, &stale::by_tenant(&changes)).await;
     // In their order, and only after the cache was told: removing can take its time.
@@ -91,6 +96,16 @@ pub async fn handle(state: State, event: Event) -> DynamoDbEventResponse {
         response.batch_item_failures.push(failed);
     }
     response
+}
+
+/// Takes note of how late the records are. They say when to the second, so less than one is none.
+fn measure(records: &[EventRecord]) {
+    metrics::STREAM_RECORDS.add(records.len() as u64);
+    let written = records.iter().map(|record| record.change.approximate_creation_date_time.timestamp()).min();
+    if let Some(written) = written {
+        let late = OffsetDateTime::now_utc().unix_timestamp().saturating_sub(written);
+        metrics::STREAM_LAG.took(Duration::from_secs(u64::try_from(late).unwrap_or(0)));
+    }
 }
 
 /// The changes of a batch with their places in it. A record that cannot be understood is logged and left out, or it would

@@ -3,8 +3,8 @@
 use aws_lambda_events::dynamodb::Event;
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::clients::{Builder, Clients};
-use shared::telemetry;
 use shared::webhooks::WEBHOOK_QUEUE;
+use shared::{metrics, telemetry};
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -18,7 +18,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     );
     Clients { redis: Some(&redis), ..Clients::default() }.warm().await;
     let work = |event: LambdaEvent<Event>| async {
-        Ok::<_, lambda_runtime::Error>(changes::handle(state.clone(), event.payload).await)
+        let response = changes::handle(state.clone(), event.payload).await;
+        metrics::flush();
+        Ok::<_, lambda_runtime::Error>(response)
     };
     lambda_runtime::run(service_fn(work)).await
 }

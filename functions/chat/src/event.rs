@@ -122,3 +122,16 @@ pub(crate) enum FinishReason {
     /// It reached what it may cost.
     Budget,
 }
+
+impl FinishReason {
+    /// The word for it in measurements, as in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::Stopped => "stopped",
+            Self::Error => "error",
+            Self::Budget => "budget",
+        }
+    }
+}

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use shared::chunks::{Embedded, Fingerprint, Vector, Vectors};
 use shared::clients::BlobKey;
 use shared::documents::Document;
-use shared::embed::{EmbedError, Embedder, Model, estimated_tokens};
+use shared::embed::{self, EmbedError, Embedder, Model, estimated_tokens};
 use shared::error::Error;
 
 use crate::State;
@@ -121,7 +121,7 @@ async fn vectors_by(
 /// together do not come back together ("full jitter").
 pub(crate) async fn vectors(embedder: &dyn Embedder, texts: &[String]) -> Result<Vec<Vec<f32>>, NotStored> {
     for attempt in 1.. {
-        match embedder.embed(texts).await {
+        match embed::vectors(embedder, texts).await {
             Ok(vectors) if vectors.len() == texts.len() => return Ok(vectors),
             Ok(_) => {
                 let reason = EmbedError::Unavailable("other than one vector for each text".to_owned());

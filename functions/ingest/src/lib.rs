@@ -28,6 +28,7 @@ use shared::documents::Documents;
 use shared::door::Epochs;
 use shared::embed::Models;
 use shared::error::Error;
+use shared::metrics;
 use shared::tenants::Tenants;
 use shared::texts::Texts;
 
@@ -138,6 +139,9 @@ async fn work(state: &State, message: &SqsMessage) -> Result<(), Error> {
         let tried = Box::pin(pipeline::run(state, message));
         (heartbeat::during(tried, &state.queue, receipt_handle, config.heartbeat).await, config.pause_after(attempt))
     };
+    if done.is_err() && attempt <= config.max_attempts {
+        metrics::INGEST_RETRIES.add(1);
+    }
     if done.is_err()
         && let Err(error) = state.queue.hide(receipt_handle, pause).await
     {

@@ -8,9 +8,9 @@ use shared::chunks::Chunks;
 use shared::clients::Builder;
 use shared::collections::Collections;
 use shared::documents::Documents;
-use shared::telemetry;
 use shared::tenants::Tenants;
 use shared::texts::Texts;
+use shared::{metrics, telemetry};
 
 fn main() -> Result<ExitCode, lambda_runtime::Error> {
     if let Some(code) = ingest::extract_if_told() {
@@ -38,7 +38,9 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
         config: ingest::Config::from_variables(builder.variables())?,
     };
     let work = |event: LambdaEvent<SqsEvent>| async {
-        Ok::<_, lambda_runtime::Error>(ingest::handle(state.clone(), event.payload).await)
+        let response = ingest::handle(state.clone(), event.payload).await;
+        metrics::flush();
+        Ok::<_, lambda_runtime::Error>(response)
     };
     lambda_runtime::run(service_fn(work)).await
 }

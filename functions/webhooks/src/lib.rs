@@ -14,6 +14,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use futures::stream::{self, StreamExt};
 use shared::clients::{Message, Outside, Queue};
 use shared::error::Error;
+use shared::metrics;
 use shared::webhooks::{Claim, Deliveries, Disabled, Notice, Reason, Secrets, Webhooks};
 use time::{Duration, OffsetDateTime};
 
@@ -75,10 +76,11 @@ async fn deliver(state: &State, body: &str) -> Result<(), Error> {
         Claim::NotBefore(due) => return send_again(state, &notice, body, due).await,
         Claim::Settled => return Ok(()),
     };
-    let attempt = attempt::make(state, &webhook, &notice).await?;
+    let attempt = metrics::WEBHOOK_ATTEMPT.time(attempt::make(state, &webhook, &notice)).await?;
     let (http_status, reason) = (attempt.http_status, attempt.reason);
     if attempt.reason.is_none() && attempt.http_status.is_some_and(|status| (200..300).contains(&status)) {
         state.deliveries.delivered(&notice, &attempt).await?;
+        metrics::WEBHOOK_DELIVERIES.add_of("delivered", 1);
         tracing::info!(%tenant, webhook = %id, %event, http_status, attempts, "delivered");
         return Ok(());
     }
@@ -91,6 +93,7 @@ async fn deliver(state: &State, body: &str) -> Result<(), Error> {
         _ => schedule::next(&notice.event, attempts, (state.clock)()),
     };
     state.deliveries.failed(&notice, claim, &attempt, next).await?;
+    metrics::WEBHOOK_DELIVERIES.add_of(if next.is_some() { "failed" } else { "given_up" }, 1);
     tracing::warn!(%tenant, webhook = %id, %event, http_status, ?reason, attempts, again = next.is_some(), "not delivered");
     match next {
         Some(due) => send_again(state, &notice, body, due).await,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::clients::{Builder, Clients};
-use shared::telemetry;
 use shared::webhooks::{Deliveries, Secrets, WEBHOOK_QUEUE, Webhooks};
+use shared::{metrics, telemetry};
 use time::OffsetDateTime;
 
 #[tokio::main]
@@ -23,7 +23,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     };
     Clients { dynamodb: Some(&dynamodb), ..Clients::default() }.warm().await;
     let work = |event: LambdaEvent<SqsEvent>| async {
-        Ok::<_, lambda_runtime::Error>(webhooks::handle(state.clone(), event.payload).await)
+        let response = webhooks::handle(state.clone(), event.payload).await;
+        metrics::flush();
+        Ok::<_, lambda_runtime::Error>(response)
     };
     lambda_runtime::run(service_fn(work)).await
 }

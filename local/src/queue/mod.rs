@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use shared::clients::{FolderQueue, Place};
+use shared::metrics;
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinHandle, JoinSet};
 
@@ -24,6 +25,8 @@ const ABSENCE: Duration = Duration::from_secs(1);
 /// What the template says of a queue and of its event source.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
+    /// What measurements call the queue.
+    pub(crate) queue: &'static str,
     /// Events worked on side by side.
     pub(crate) workers: usize,
     /// The most messages of an event.
@@ -67,7 +70,9 @@ impl EventSource {
 
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         loop {
-            if let Err(error) = self.deliver() {
+            let delivered = self.deliver();
+            metrics::WORKERS_BUSY.set_of(self.rules.queue, self.running.len() as f64);
+            if let Err(error) = delivered {
                 tracing::error!(%error, queue = self.queue.name(), "the folder of a queue cannot be used");
             }
             tokio::select! {
@@ -200,7 +205,7 @@ mod tests {
     /// Long after the end of any test.
     const LONG: Duration = Duration::from_hours(1);
 
-    const RULES: Rules = Rules { workers: 2, batch: 1, visibility: LONG, max_receives: 3 };
+    const RULES: Rules = Rules { queue: "ingest", workers: 2, batch: 1, visibility: LONG, max_receives: 3 };
 
     /// What a worker was given: body and number of the delivery.
     type Deliveries = Arc<Mutex<Vec<(String, String)>>>;

@@ -19,6 +19,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::ClientError;
 use super::announcements::Announcements;
+use super::measured::MeasuredStore;
 use crate::config::{BlobsConfig, BlobsLocation};
 use crate::error::Error;
 use crate::tenancy::{DocumentId, TenantId};
@@ -256,7 +257,7 @@ pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, Clien
                 .map_err(|error| ClientError::Build(format!("BLOBS_URL: {error}")))?;
             let announcements = Announcements::open(folder).map_err(|error| ClientError::Build(error.to_string()))?;
             let store = Arc::new(store.with_automatic_cleanup(true));
-            Ok(Blobs { store, bucket: None, announcements: Some(announcements) })
+            Ok(Blobs { store: Arc::new(MeasuredStore(store)), bucket: None, announcements: Some(announcements) })
         }
         BlobsLocation::Bucket(bucket) => {
             let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
@@ -273,7 +274,7 @@ pub(super) fn open(config: &BlobsConfig, aws: &SdkConfig) -> Result<Blobs, Clien
                 region: aws.region().map(ToString::to_string).unwrap_or_default(),
                 credentials: aws.credentials_provider(),
             };
-            Ok(Blobs { store, bucket: Some(bucket), announcements: None })
+            Ok(Blobs { store: Arc::new(MeasuredStore(store)), bucket: Some(bucket), announcements: None })
         }
     }
 }

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, 
 
 use futures::future::try_join_all;
 
+use super::measured::MeasuredCalls;
 use crate::config::DynamoDbConfig;
 use crate::error::Error;
 use crate::tables::{Key, text};
@@ -42,7 +43,8 @@ impl DynamoDb {
             .operation_attempt_timeout(config.attempt_timeout)
             .operation_timeout(config.operation_timeout)
             .build();
-        let mut builder = aws_sdk_dynamodb::config::Builder::from(aws).timeout_config(timeouts);
+        let mut builder =
+            aws_sdk_dynamodb::config::Builder::from(aws).timeout_config(timeouts).interceptor(MeasuredCalls);
         if let Some(endpoint) = &config.endpoint {
             // An emulator takes any credentials, but the SDK signs with some.
             builder = builder

@@ -8,6 +8,7 @@ mod blobs;
 mod content_urls;
 mod dynamodb;
 mod llm;
+mod measured;
 mod outside;
 mod queue;
 mod redis;

@@ -1,6 +1,8 @@
 //! How a worker gets on with a version: each step is one conditional write, so that no step is taken for a version that was
 //! deleted, replaced or finished by somebody else.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use time::OffsetDateTime;
@@ -11,6 +13,7 @@ use super::repository::Documents;
 use crate::editions::Edition;
 use crate::error::Error;
 use crate::language::Language;
+use crate::metrics;
 use crate::tables::{self, Key, text};
 use crate::tenancy::{DocumentId, TenantId};
 
@@ -99,6 +102,9 @@ impl Documents {
         let mut stages = ended(&document.stages, now);
         if stage == StageName::Extracting {
             stages.clear();
+            if document.status == Status::Queued {
+                metrics::INGEST_STAGE.took_of("waiting", span(document.updated_at, now));
+            }
         }
         stages.push(Stage { name: stage, started_at: now, ended_at: None });
         let request = self
@@ -158,6 +164,7 @@ impl Documents {
             writes.push(marks::delete(&self.dynamodb, tenant, &document.collection, old, document.id)?);
         }
         if self.dynamodb.transact(writes).await?.is_ok() {
+            measure(&ended(&document.stages, now), indexed);
             return Ok(Finished::Ready);
         }
         match self.find(tenant, document.id).await? {
@@ -181,7 +188,9 @@ impl Documents {
             .update_expression("SET updated_at = :now, #status = :status, stages = :stages, #error = :error")
             .expression_attribute_names("#error", "error")
             .expression_attribute_values(":error", serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(failure)?);
-        self.apply(request).await
+        let document = self.apply(request).await?;
+        metrics::INGEST_DOCUMENTS.add_of("failed", u64::from(document.is_some()));
+        Ok(document)
     }
 
     /// A worker's change, allowed only while its version is the newest and not yet ready.
@@ -205,6 +214,24 @@ impl Documents {
 
 fn stages_value(stages: &[Stage]) -> Result<AttributeValue, Error> {
     Ok(serde_dynamo::aws_sdk_dynamodb_1::to_attribute_value(stages)?)
+}
+
+/// Takes note of the work on a version that is ready.
+fn measure(stages: &[Stage], indexed: &Indexed) {
+    let spans = stages.iter().filter_map(|stage| Some((stage.name, span(stage.started_at, stage.ended_at?))));
+    let mut work = Duration::ZERO;
+    for (name, span) in spans {
+        metrics::INGEST_STAGE.took_of(name.status().as_str(), span);
+        work += span;
+    }
+    metrics::INGEST_DOCUMENT.took(work);
+    metrics::INGEST_DOCUMENTS.add_of("ready", 1);
+    metrics::INGEST_PASSAGES.add(indexed.chunk_count.into());
+}
+
+/// None, if the clocks of two processes disagree.
+fn span(from: OffsetDateTime, to: OffsetDateTime) -> Duration {
+    (to - from).try_into().unwrap_or_default()
 }
 
 /// The stages with the running one ended.

@@ -106,7 +106,11 @@ impl Epochs {
             call = call.arg(scope.name());
         }
         match call.insist::<i64>(&self.0.redis).await {
-            Ok(_) | Err(CacheError::NotConfigured) => Ok(()),
+            Ok(_) => {
+                metrics::EPOCHS_RENEWED.add(scopes.len() as u64);
+                Ok(())
+            }
+            Err(CacheError::NotConfigured) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -117,7 +121,7 @@ impl Epochs {
             return Ok(());
         }
         let Err(error) = self.renew(tenant, scopes).await else { return Ok(()) };
-        metrics::cache_not_told();
+        metrics::CACHE_NOT_TOLD.add(1);
         tracing::warn!(%tenant, %error, "the cache could not be told of a change");
         self.leave_mark(tenant).await?;
         if error.is_refusal() {

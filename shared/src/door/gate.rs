@@ -122,7 +122,7 @@ impl Gate {
             BucketKey::Tenant(tenant.clone()),
         ];
         if let Some(denied) = self.known_refusal(&buckets, request.cost) {
-            metrics::door_denied_from_memory();
+            metrics::DOOR_DENIED_FROM_MEMORY.add(1);
             return Ok(Decision::Denied(denied));
         }
         let [ip_key, user_key, tenant_key] = buckets;
@@ -171,7 +171,7 @@ impl Gate {
         Ok(match verdict(standings, &lacking) {
             Err(denied) => Decision::Denied(denied),
             Ok(standings) => {
-                metrics::door_allowed();
+                metrics::DOOR_ALLOWED.add(1);
                 let Reply { tenant, caller, cached, .. } = *reply;
                 let principal = caller.principal(request.identity, &tenant);
                 Decision::Allowed(Box::new(Allowed { standings, tenant, principal, cached }))
@@ -295,12 +295,12 @@ impl Gate {
         }
         Ok(match verdict(standings, &lacking) {
             Ok(standings) => {
-                metrics::door_fallback("allowed");
+                metrics::DOOR_FALLBACK.add_of("allowed", 1);
                 let principal = caller.principal(request.identity, &record);
                 Decision::Allowed(Box::new(Allowed { standings, tenant: record, principal, cached: Cached::Unknown }))
             }
             Err(denied) => {
-                metrics::door_fallback("denied");
+                metrics::DOOR_FALLBACK.add_of("denied", 1);
                 Decision::Denied(denied)
             }
         })
@@ -353,7 +353,7 @@ fn verdict(standings: Vec<Standing>, lacking: &[(BucketKey, Duration)]) -> Resul
         return Ok(standings);
     }
     for (key, _) in &refused {
-        metrics::door_denied(key.subject().name());
+        metrics::DOOR_DENIED.add_of(key.subject().name(), 1);
     }
     let refused: Vec<_> = refused.into_iter().map(|(key, lacking)| (key.subject(), *lacking)).collect();
     Err(denied(standings, &refused))

@@ -278,7 +278,7 @@ impl Guard {
     {
         let (method, headers) = (request.method().clone(), request.headers().clone());
         let serve = |answer: &Answer, status: &CacheStatus| {
-            metrics::cache_status(status.label());
+            metrics::CACHE_REQUESTS.add_of(status.label(), 1);
             answer.response(&method, &headers, status)
         };
         let (mut wait, give_up) = (FIRST_WAIT, Instant::now() + self.door.0.config.cache_wait);
@@ -384,7 +384,7 @@ impl Guard {
         match self.door.0.fill.fill(redis, tenant, wanted, epoch, set, answer, life, took).await {
             Ok(stored) => {
                 if stored {
-                    metrics::cache_filled();
+                    metrics::CACHE_FILLS.add(1);
                 }
                 stored
             }
@@ -411,7 +411,7 @@ async fn document_of(request: &mut Request) -> Option<DocumentId> {
 
 /// A response that is not kept, with what the cache had to do with it.
 fn with_status(mut response: Response, status: &CacheStatus) -> Response {
-    metrics::cache_status(status.label());
+    metrics::CACHE_REQUESTS.add_of(status.label(), 1);
     status.add_to(&mut response);
     response
 }

@@ -20,6 +20,7 @@ pub use tokens::estimated_tokens;
 use crate::clients::ClientError;
 use crate::config::{EmbedderKind, EmbeddingConfig};
 use crate::error::Error;
+use crate::metrics;
 
 /// Turns text into vectors of unit length whose cosine tells how near two texts are in meaning.
 #[async_trait]
@@ -70,6 +71,13 @@ pub fn from_config(config: &EmbeddingConfig, aws: &SdkConfig) -> Result<Model, C
         EmbedderKind::Hashing => Arc::new(HashingEmbedder::new(config.dimensions)),
     };
     Ok(Model { edition: config.edition, embedder })
+}
+
+/// Asks a model for the vectors of texts, and takes the time.
+pub async fn vectors(embedder: &dyn Embedder, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    metrics::EMBEDDER_BATCH.record(texts.len() as f64);
+    let vectors = metrics::EMBEDDER_CALL.time(embedder.embed(texts)).await;
+    vectors.inspect_err(|_| metrics::EMBEDDER_FAILURES.add(1))
 }
 
 /// Scales a vector to unit length; a zero vector stays.

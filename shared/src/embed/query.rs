@@ -4,9 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::Embedder;
+use super::{Embedder, vectors};
 use crate::clients::{CacheError, Redis};
 use crate::error::Error;
+use crate::metrics;
 use crate::tenancy::TenantId;
 
 /// How long the vector of a query is kept, in seconds. It never becomes wrong, only unused.
@@ -30,9 +31,11 @@ impl QueryEmbeddings {
         let key = self.key(tenant, query);
         let cached: Result<Option<Vec<u8>>, _> = self.redis.query(redis::cmd("GET").arg(&key)).await;
         if let Some(vector) = or_log(cached).flatten().and_then(|bytes| self.decode(&bytes)) {
+            metrics::QUERY_VECTORS.add_of("cache", 1);
             return Ok(vector);
         }
-        let vectors = self.embedder.embed(&[query.to_owned()]).await?;
+        metrics::QUERY_VECTORS.add_of("embedder", 1);
+        let vectors = vectors(self.embedder.as_ref(), &[query.to_owned()]).await?;
         let vector = vectors.into_iter().next().ok_or_else(|| Error::internal("the embedder gave no vector"))?;
         let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_le_bytes()).collect();
         let stored: Result<(), _> =

@@ -14,6 +14,7 @@ use ulid::Ulid;
 
 use super::problem::{Problem, ProblemFormat, problem_for, problem_for_status};
 use crate::error::Error;
+use crate::metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The content type of a problem document.
@@ -70,7 +71,12 @@ async fn observe(mut request: Request, next: Next) -> Response {
         response.headers_mut().insert(REQUEST_ID, id);
     }
 
-    let (status, duration_ms) = (status.as_u16(), started.elapsed().as_millis());
+    let took = started.elapsed();
+    metrics::HTTP_REQUEST.answered(&method, route, status, took);
+    if status.is_server_error() {
+        metrics::HTTP_SERVER_ERRORS.add_to(route);
+    }
+    let (status, duration_ms) = (status.as_u16(), took.as_millis());
     match &error {
         Some(error) if status >= 500 => {
             tracing::error!(request_id = id, %method, path, route, status, duration_ms, %error, "failed");

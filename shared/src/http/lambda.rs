@@ -1,7 +1,13 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use time::OffsetDateTime;
@@ -11,6 +17,7 @@ use super::client_ip::ClientIp;
 use super::cors::cors;
 use super::vouched::Vouched;
 use crate::config::{AllowedOrigins, ConfigError, Variables};
+use crate::metrics;
 
 /// When the function that answers a request is ended, whatever it does: an extension of the request, if it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +71,36 @@ async fn use_event(mut request: Request, next: Next) -> Response {
     if let Some(vouched) = vouched {
         request.extensions_mut().insert(vouched);
     }
-    next.run(request).await
+    next.run(request).await.map(|body| Body::new(Flushed(body)))
+}
+
+/// A body after which metrics are written: what happens while an answer streams is among them.
+struct Flushed(Body);
+
+impl http_body::Body for Flushed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.0).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+impl Drop for Flushed {
+    fn drop(&mut self) {
+        metrics::flush();
+    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ use crate::config::SearchConfig;
 use crate::documents::Documents;
 use crate::embed::Models;
 use crate::error::Error;
+use crate::metrics;
 use crate::rerank::Reranker;
 use crate::tenancy::Principal;
 
@@ -172,6 +173,7 @@ impl Clock {
 
     fn lap(&mut self, stage: &'static str) {
         let now = Instant::now();
+        metrics::SEARCH_STAGE.took_of(stage, now - self.last);
         self.stages.push((stage, now - self.last));
         self.last = now;
     }

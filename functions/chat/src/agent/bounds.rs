@@ -1,6 +1,7 @@
 //! How far one answer may go.
 
 use shared::config::{LlmConfig, Price};
+use shared::metrics;
 use shared::tenants::ChatSettings;
 use tokio::time::Instant;
 
@@ -93,7 +94,16 @@ impl Bounds {
     /// Counts a turn.
     pub(crate) fn spend(&mut self, usage: Usage) {
         self.steps -= 1;
-        *self = self.after(usage);
+        let after = self.after(usage);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a turn costs cents, and nothing less"
+        )]
+        metrics::CHAT_COST.add(((self.dollars - after.dollars) * 1e6).round() as u64);
+        metrics::CHAT_TOKENS.add_of("input", usage.input_tokens as u64);
+        metrics::CHAT_TOKENS.add_of("output", usage.output_tokens as u64);
+        *self = after;
     }
 
     /// What would be left after a turn.

@@ -37,7 +37,7 @@ impl Account {
             budgets.reserve(tenant, MessageId::new(), budget, tokens, OffsetDateTime::now_utc(), until).await;
         let reservation = reserved.inspect_err(|error| {
             if let Error::BudgetExhausted { .. } = error {
-                metrics::chat_budget_exhausted();
+                metrics::CHAT_BUDGET_EXHAUSTED.add(1);
             }
         })?;
         Ok(Self(Arc::new(Kind::Bounded(Mutex::new(reservation)))))
@@ -48,7 +48,7 @@ impl Account {
         let Kind::Bounded(reservation) = &*self.0 else { return Ok(true) };
         let covered = reservation.lock().await.cover(tokens).await?;
         if !covered {
-            metrics::chat_budget_exhausted();
+            metrics::CHAT_BUDGET_EXHAUSTED.add(1);
         }
         Ok(covered)
     }

@@ -98,11 +98,15 @@ impl Drive {
         self.number += 1;
         self.log.push(&event);
         match &event {
+            Event::ToolResult { error, .. } => {
+                metrics::CHAT_TOOL_CALLS.add_of(if error.is_some() { "failed" } else { "done" }, 1);
+            }
             Event::Delta { .. } if !self.has_said => {
                 self.has_said = true;
-                metrics::chat_first_token(self.asked.elapsed());
+                metrics::CHAT_FIRST_TOKEN.took(self.asked.elapsed());
             }
-            Event::Done { .. } => {
+            Event::Done { finish_reason, .. } => {
+                metrics::CHAT_ANSWER.took_of(finish_reason.name(), self.asked.elapsed());
                 self.is_logged = self.log.close(LAST_WORDS).await;
                 self.is_ended = true;
                 self.under_way = None;

@@ -18,7 +18,7 @@ use futures::stream::BoxStream;
 use shared::clients::{CacheError, Redis};
 use shared::door::Spending;
 use shared::error::Error;
-use shared::metrics;
+use shared::metrics::{self, InProgress};
 use shared::tenancy::{ConversationId, MessageId, Principal, Subject, TenantId};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -125,7 +125,7 @@ impl Runs {
             }
         };
         if let Some((policy, limit)) = reached {
-            metrics::chat_stream_refused(policy);
+            metrics::CHAT_STREAMS_REFUSED.add_of(policy, 1);
             return Err(Error::TooManyStreams { policy, limit, retry_after: RETRY_AFTER });
         }
         Ok(Slot { runs: self.clone(), caller: caller.clone(), ticket, counted, asked })
@@ -202,8 +202,7 @@ impl Slot {
         let (Runs(inner), run) = (&runs, Named::new(&caller, id));
         let here = Here { tenant: run.tenant.clone(), owner: run.owner.clone(), stop: stop.clone() };
         runs.here().insert(run.id, here);
-        metrics::chat_streams(1.0);
-        let under_way = UnderWay { runs: runs.clone(), id, _counted: counted };
+        let under_way = UnderWay { runs: runs.clone(), id, _counted: counted, _streams: metrics::CHAT_STREAMS.begin() };
         let mut log = Log::new(&inner.redis, inner.scripts.clone(), run, ticket, conversation, stop.clone());
         log.open().await;
         let drive = Drive::new(log, &stop, events, under_way, asked);
@@ -227,12 +226,12 @@ struct UnderWay {
     runs: Runs,
     id: MessageId,
     _counted: Counted,
+    _streams: InProgress,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.runs.here().remove(&self.id);
-        metrics::chat_streams(-1.0);
     }
 }
 

@@ -41,7 +41,7 @@ impl Breaker {
         let mut state = self.state();
         if state.rests_until.is_some() {
             tracing::info!("the cache answers again");
-            metrics::breaker_open(false);
+            metrics::REDIS_BREAKER_OPEN.set(0.0);
         }
         *state = State::default();
     }
@@ -54,7 +54,7 @@ impl Breaker {
         if open {
             if state.rests_until.is_none() {
                 tracing::warn!(failures = state.failures, "the cache is left alone");
-                metrics::breaker_open(true);
+                metrics::REDIS_BREAKER_OPEN.set(1.0);
             }
             state.rests_until = Some(now + self.rest);
         }

@@ -135,13 +135,13 @@ impl Link {
         if let Err(failure) = &outcome
             && failure.is_of_a_dead_connection(suspect)
         {
-            metrics::redis_reconnected();
+            metrics::REDIS_RECONNECTIONS.add(1);
             self.discard(failure.generation);
             outcome = Box::pin(self.attempt(command)).await;
         }
         match outcome {
             Ok(value) => {
-                metrics::redis_answered(started.elapsed());
+                metrics::REDIS_COMMAND.took(started.elapsed());
                 self.last_answer.store(millis(self.born.elapsed()), Ordering::Relaxed);
                 self.breaker.succeeded();
                 Ok(value)
@@ -150,7 +150,7 @@ impl Link {
                 if failure.is_an_answer() {
                     self.breaker.succeeded();
                 } else {
-                    metrics::redis_failed();
+                    metrics::REDIS_FAILURES.add(1);
                     // One that is still being made goes on; one that failed to be made is given up already.
                     if self.breaker.failed(Instant::now()) && failure.sent {
                         self.discard(failure.generation);
@@ -184,7 +184,8 @@ impl Link {
 
     fn connection(&self) -> (u64, Connecting) {
         let mut slot = self.slot();
-        let connecting = slot.connecting.get_or_insert_with(|| self.dial.clone().connect().boxed().shared()).clone();
+        let connect = || metrics::REDIS_CONNECTION.time(self.dial.clone().connect()).boxed().shared();
+        let connecting = slot.connecting.get_or_insert_with(connect).clone();
         (slot.generation, connecting)
     }
 

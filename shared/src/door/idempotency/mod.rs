@@ -94,7 +94,7 @@ impl Idempotency {
 
         match self.inner.records.begin(place, &signature, is_same, OffsetDateTime::now_utc(), self.lock).await? {
             Begun::First(claim) => {
-                metrics::idempotency("first");
+                metrics::IDEMPOTENCY.add_of("first", 1);
                 let path = parts.uri.path().to_owned();
                 let id = parts.extensions.get().map_or_else(String::new, |RequestId(id)| id.clone());
                 let request = Request::from_parts(parts, Body::from(body.clone()));
@@ -102,18 +102,18 @@ impl Idempotency {
                 Ok(self.keep(&claim, response, &path, &id).await)
             }
             Begun::Answered(answer, expires) => {
-                metrics::idempotency("replayed");
+                metrics::IDEMPOTENCY.add_of("replayed", 1);
                 let mut response = answer.response();
                 response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
                 add_expiry(&mut response, expires);
                 Ok(response)
             }
             Begun::Running => {
-                metrics::idempotency("in_progress");
+                metrics::IDEMPOTENCY.add_of("in_progress", 1);
                 Err(Error::IdempotencyInProgress { retry_after: ASK_AGAIN })
             }
             Begun::Mismatch => {
-                metrics::idempotency("mismatch");
+                metrics::IDEMPOTENCY.add_of("mismatch", 1);
                 Err(Error::IdempotencyMismatch)
             }
         }

@@ -1,0 +1,5 @@
+//! Writes the dashboards for Grafana: `make dashboards`.
+
+fn main() {
+    tests::dashboards::write();
+}
