@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::{DataFolder, Issuer, Running, Settings, TokenClaims, start, watch};
-use shared::config::{ConfigError, TelemetryConfig, Variables};
-use shared::telemetry;
+use shared::config::{TelemetryConfig, Variables};
+use shared::telemetry::{self, Telemetry, TelemetryError};
 use shared::tenancy::{Role, TenantId, UserId};
 use time::OffsetDateTime;
 
@@ -103,36 +103,40 @@ async fn run(arguments: Arguments) -> Result<(), AnyError> {
             Ok(())
         }
         Command::Serve { port } => {
-            let settings = Settings::from_variables(data, port, variables()?)?;
+            let (variables, telemetry) = variables()?;
+            let settings = Settings::from_variables(data, port, variables)?;
             let running = start(&settings).await?;
             greet(&running.url(), running.issuer())?;
-            stopped(running, std::future::pending::<()>()).await
+            stopped(running, telemetry, std::future::pending::<()>()).await
         }
         Command::Services { functions_port } => {
-            let settings = Settings::from_variables(data, 0, variables()?)?;
+            let (variables, telemetry) = variables()?;
+            let settings = Settings::from_variables(data, 0, variables)?;
             let running = watch::start_services(&settings, functions_port).await?;
-            stopped(running, std::future::pending::<()>()).await
+            stopped(running, telemetry, std::future::pending::<()>()).await
         }
         Command::Watch { port } => {
-            let settings = Settings::from_variables(data, 0, variables()?)?;
+            let (variables, telemetry) = variables()?;
+            let settings = Settings::from_variables(data, 0, variables)?;
             let running = watch::start_services(&settings, port).await?;
             greet(&format!("http://127.0.0.1:{port}"), running.issuer())?;
-            stopped(running, watch::run_functions(&settings, port)).await
+            stopped(running, telemetry, watch::run_functions(&settings, port)).await
         }
     }
 }
 
-/// The variables of the process; logging starts as they say.
-fn variables() -> Result<Variables, ConfigError> {
+/// The variables of the process; telemetry starts as they say.
+fn variables() -> Result<(Variables, Telemetry), TelemetryError> {
     // The embedded database warns of every condition that does not hold, which is how conditions are used.
     let defaults = Variables::from_pairs([("LOG_LEVEL", "info,dynoxide=error")]);
     let variables = Variables::from_process().or(&defaults);
-    telemetry::init(&TelemetryConfig::from_variables(&variables)?)?;
-    Ok(variables)
+    let telemetry = telemetry::init(&TelemetryConfig::from_variables(&variables)?)?;
+    tokio::spawn(telemetry.clone().keep_sending());
+    Ok((variables, telemetry))
 }
 
 /// Waits for Ctrl-C, a request to end, or the end of `work`; then stops everything that was started.
-async fn stopped<T>(running: Running, work: impl Future<Output = T>) -> Result<(), AnyError> {
+async fn stopped<T>(running: Running, telemetry: Telemetry, work: impl Future<Output = T>) -> Result<(), AnyError> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         ended = tokio::signal::ctrl_c() => ended?,
@@ -140,6 +144,7 @@ async fn stopped<T>(running: Running, work: impl Future<Output = T>) -> Result<(
         _ = work => {}
     }
     running.stop().await;
+    telemetry.flush().await;
     Ok(())
 }
 

@@ -164,6 +164,38 @@ def check_answerers(stack: Stack) -> Problems:
         yield "an answer may take longer than the function"
 
 
+def check_telemetry(stack: Stack) -> Problems:
+    """Functions log JSON, and all tell of traces and failures in the same way; keys for it are shown nowhere"""
+    parameters, conditions = stack.document["Parameters"], stack.document["Conditions"]
+    if parameters["SentryDsn"].get("NoEcho") is not True:
+        yield "SentryDsn is shown"
+    for condition, way in (("Traces", "xray"), ("ExportsTraces", "otlp")):
+        if conditions[condition] != {"Fn::Equals": [{"Ref": "Tracing"}, way]} or way not in parameters["Tracing"]["AllowedValues"]:
+            yield f"{condition} holds if {conditions[condition]}"
+    # A caller whose word counts can have everything traced.
+    if [parameters[name]["Default"] for name in ("Tracing", "TraceCallersDecide", "TraceContents")] != ["off", "false", "false"]:
+        yield "more is told than was asked for"
+    secret = {"Fn::Sub": "{{resolve:secretsmanager:${TraceHeadersSecret}}}"}
+    wanted = {
+        "LOG_FORMAT": "json",
+        "LOG_DEBUG_SHARE": {"Ref": "LogDebugShare"},
+        "OTEL_EXPORTER_OTLP_ENDPOINT": {"Fn::If": ["ExportsTraces", {"Ref": "TraceEndpoint"}, ""]},
+        "OTEL_EXPORTER_OTLP_HEADERS": {"Fn::If": ["SendsTraceHeaders", secret, ""]},
+        "OTEL_TRACES_SAMPLER_ARG": {"Ref": "TraceSampleRatio"},
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": {"Ref": "TraceContents"},
+        "SENTRY_DSN": {"Ref": "SentryDsn"},
+        "SENTRY_ENVIRONMENT": {"Ref": "AWS::StackName"},
+        "SENTRY_RELEASE": {"Fn::Sub": "ragline@${Release}"},
+    }
+    for name in stack.functions:
+        variables = stack.variables(name)
+        yield from (
+            f"{name} is told {variable}={variables.get(variable)}"
+            for variable, value in wanted.items()
+            if variables.get(variable) != value
+        )
+
+
 def check_secret(stack: Stack) -> Problems:
     """The secret is made by the stack, outlives it, and reaches functions by reference, anew with each edition"""
     for name, secret in stack.of_type("AWS::SecretsManager::Secret").items():
@@ -190,4 +222,14 @@ def check_secret(stack: Stack) -> Problems:
         yield f"{sorted(asking)} sign, and {sorted(signing)} have the secret"
 
 
-CHECKS = [check_releases, check_canary, check_environments, check_bounds, check_cache, check_models, check_answerers, check_secret]
+CHECKS = [
+    check_releases,
+    check_canary,
+    check_environments,
+    check_bounds,
+    check_cache,
+    check_models,
+    check_answerers,
+    check_telemetry,
+    check_secret,
+]

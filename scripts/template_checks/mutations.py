@@ -34,6 +34,7 @@ from .functions import (
     check_models,
     check_releases,
     check_secret,
+    check_telemetry,
 )
 from .permissions import check_authorizer_permissions, check_roles, check_vector_search, check_wildcards
 from .queues import check_failures, check_queues, check_stream, check_webhooks
@@ -211,6 +212,11 @@ CHANGES: list[tuple[Check, Change]] = [
     (check_answerers, put("chat", "Timeout", to=200)),
     (check_answerers, lambda stack: stack.document["Parameters"]["LlmApiKey"].pop("NoEcho")),
     (check_answerers, lambda stack: stack.document["Parameters"]["LlmModelArns"].update(AllowedPattern=".*")),
+    (check_telemetry, lambda stack: stack.document["Parameters"]["SentryDsn"].pop("NoEcho")),
+    (check_telemetry, lambda stack: stack.document["Parameters"]["Tracing"].update(AllowedValues=["off", "xray"])),
+    (check_telemetry, lambda stack: stack.document["Parameters"]["TraceContents"].update(Default="true")),
+    (check_telemetry, variable("ingest", "OTEL_EXPORTER_OTLP_HEADERS", to="x-api-key=secret")),
+    (check_telemetry, variable("webhooks", "SENTRY_DSN")),
     (check_secret, attribute("SigningSecret", "DeletionPolicy")),
     (check_secret, put("SigningSecret", "GenerateSecretString", "PasswordLength", to=8)),
     (check_secret, variable("chat", "SIGNING_SECRET", to="secret")),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -191,7 +191,7 @@ where
 {
     /// A refused request is our fault; everything else about DynamoDB and SQS passes.
     fn from(error: SdkError<E, HttpResponse>) -> Self {
-        let context = DisplayErrorContext(&error).to_string();
+        let context = said(&error);
         match &error {
             SdkError::ServiceError(service) => match service.err().code() {
                 Some(
@@ -210,6 +210,24 @@ where
             _ => Self::unavailable(context),
         }
     }
+}
+
+/// What AWS says of a call that failed. The answer itself is left out: it may hold items.
+pub fn said<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    if let SdkError::ServiceError(service) = error {
+        let told = service.err();
+        return format!("{}: {}", told.code().unwrap_or("no code"), told.message().unwrap_or("no message"));
+    }
+    let mut chain = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        chain = format!("{chain}: {error}");
+        cause = error.source();
+    }
+    chain
 }
 
 impl From<object_store::Error> for Error {

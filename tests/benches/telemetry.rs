@@ -35,12 +35,26 @@ const REQUESTS: usize = 500;
 const PARENT: &str = "BENCH_PARENT";
 const TOKEN: &str = "BENCH_TOKEN";
 
+/// A collector that nobody sends to.
+const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+
 /// What is told, and the variables that say so.
-const WAYS: [(&str, &[(&str, &str)]); 4] = [
+const WAYS: [(&str, &[(&str, &str)]); 6] = [
     ("nothing", &[("LOG_LEVEL", "off")]),
     ("log lines", &[("LOG_LEVEL", "info"), ("LOG_FORMAT", "json")]),
     ("metrics", &[("LOG_LEVEL", "off"), ("METRICS_NAMESPACE", "Ragline/bench")]),
-    ("all of it", &[("LOG_LEVEL", "info"), ("LOG_FORMAT", "json"), ("METRICS_NAMESPACE", "Ragline/bench")]),
+    ("a trace of 20", &[("LOG_LEVEL", "off"), ENDPOINT, ("OTEL_TRACES_SAMPLER_ARG", "0.05")]),
+    ("every trace", &[("LOG_LEVEL", "off"), ENDPOINT]),
+    (
+        "all, a trace of 20",
+        &[
+            ("LOG_LEVEL", "info"),
+            ("LOG_FORMAT", "json"),
+            ("METRICS_NAMESPACE", "Ragline/bench"),
+            ENDPOINT,
+            ("OTEL_TRACES_SAMPLER_ARG", "0.05"),
+        ],
+    ),
 ];
 
 fn main() {
@@ -124,7 +138,8 @@ fn report(mut times: [Vec<i64>; WAYS.len()]) {
 
 /// A process that answers when it is told to, and says what that took.
 async fn answer(parent: &str) {
-    let variables = telemetry::init_from_process().unwrap();
+    // Nothing is sent: what is measured is what requests wait for.
+    let (variables, _) = telemetry::init_from_process().unwrap();
     let token = variables.optional_text(TOKEN).unwrap().to_owned();
     let builder = Builder::new(variables).await;
     let (dynamodb, cache) = (builder.dynamodb().unwrap(), builder.redis().unwrap());

@@ -152,6 +152,7 @@ fn document(metadata: Metadata, chunk_count: u32) -> Document {
         created_at: now,
         updated_at: now,
         created_by: "ada".parse().unwrap(),
+        trace: None,
     }
 }
 

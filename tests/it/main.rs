@@ -69,6 +69,7 @@ mod restart;
 mod revocation;
 mod scripted_llm;
 mod searches;
+mod telemetry;
 mod template;
 mod tokens;
 mod uploads;

@@ -48,6 +48,7 @@ fn entered(sha256: Option<String>) -> Document {
         created_at: now(),
         updated_at: now(),
         created_by: "ada".parse().unwrap(),
+        trace: None,
     }
 }
 

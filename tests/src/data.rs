@@ -61,6 +61,7 @@ pub async fn stored_documents(dynamodb: &DynamoDb, number: u32, tenants: u32) ->
             created_at: now,
             updated_at: now,
             created_by: "ada".parse().unwrap(),
+            trace: None,
         };
         documents.create(&tenant, &document, now).await.unwrap();
         stored.push(((n % tenants) as usize, document.id));

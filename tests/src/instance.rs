@@ -3,7 +3,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 
 use crate::DEFAULTS;
 use crate::process::signal;
@@ -28,6 +28,13 @@ impl Instance {
     /// The same, and it works queues off.
     pub async fn start_with_workers(binary: &str, data: &Path, variables: &[(&str, &str)]) -> Self {
         Self::start_as(Command::new(binary).arg(data).arg("workers"), variables).await
+    }
+
+    /// Starts a command of the program whose standard error is to be read by who starts it.
+    pub(crate) async fn start_and_read(command: &mut Command, variables: &[(&str, &str)]) -> (Self, ChildStderr) {
+        let mut instance = Self::start_as(command, variables).await;
+        let errors = instance.process.stderr.take().expect("standard error is piped");
+        (instance, errors)
     }
 
     async fn start_as(command: &mut Command, variables: &[(&str, &str)]) -> Self {

@@ -12,6 +12,7 @@
 mod answering;
 mod clients;
 mod cluster;
+mod collector;
 pub mod dashboards;
 pub mod data;
 pub mod description;
@@ -32,6 +33,7 @@ mod signing_key;
 mod sse;
 mod streamed;
 mod user;
+mod watched;
 
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
 use reqwest::redirect::Policy;
@@ -49,6 +51,7 @@ use time::OffsetDateTime;
 pub use answering::Answering;
 pub use clients::Client;
 pub use cluster::RedisCluster;
+pub use collector::{Collector, Span};
 pub use embeddings::Embeddings;
 pub use instance::Instance;
 pub use issuer::Issuer;
@@ -62,6 +65,7 @@ pub use signing_key::SigningKey;
 pub use sse::{Event, events};
 pub use streamed::{Streamed, markers};
 pub use user::{Answer, User};
+pub use watched::Watched;
 
 /// Vectors without weights, and limits that no test reaches unless it means to.
 const DEFAULTS: [(&str, &str); 8] = [

@@ -40,7 +40,8 @@ impl Answer {
 }
 
 impl<'a> User<'a> {
-    pub(crate) fn new(http: &'a reqwest::Client, url: String, token: Option<String>) -> Self {
+    /// Someone with this token, or none, at this address.
+    pub fn new(http: &'a reqwest::Client, url: String, token: Option<String>) -> Self {
         Self { http, url, token, headers: Vec::new() }
     }
 

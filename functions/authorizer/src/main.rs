@@ -1,15 +1,15 @@
 //! The `authorizer` function.
 
 use aws_lambda_events::apigw::ApiGatewayCustomAuthorizerRequestTypeRequest as Request;
-use lambda_runtime::{LambdaEvent, service_fn};
 use shared::clients::{Builder, Clients};
 use shared::config::DoorConfig;
 use shared::tenants::Tenants;
-use shared::{metrics, telemetry};
+use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let builder = Builder::new(telemetry::init_from_process()?).await;
+    let (variables, telemetry) = telemetry::init_from_process()?;
+    let builder = Builder::new(variables).await;
     let dynamodb = builder.dynamodb()?;
     let authenticator = builder.authenticator(&dynamodb)?;
     tokio::join!(Clients { dynamodb: Some(&dynamodb), ..Clients::default() }.warm(), authenticator.warm());
@@ -19,10 +19,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         plans: DoorConfig::from_variables(builder.variables())?.plans,
         usage_keys: authorizer::UsageKeys::from_variables(builder.variables())?,
     };
-    let work = async |event: LambdaEvent<Request>| {
-        let answer = authorizer::handle(&state, &event.payload).await;
-        metrics::flush();
-        answer.map_err(lambda_runtime::Error::from)
-    };
-    lambda_runtime::run(service_fn(work)).await
+    let work = async |event: Request| authorizer::handle(&state, &event).await.map_err(lambda_runtime::Error::from);
+    http::run_worker(telemetry, work).await
 }

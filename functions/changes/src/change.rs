@@ -1,10 +1,12 @@
 use aws_lambda_events::dynamodb::EventRecord;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_dynamo::Item;
+use serde_dynamo::{AttributeValue, Item};
 use shared::tables::{Kind, Stored};
+use shared::telemetry;
 use shared::tenancy::{InvalidId, TenantId};
 use time::OffsetDateTime;
+use tracing::Instrument;
 
 /// A change of an item of the main table, read from a record of its stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +66,22 @@ impl Change {
     /// What the item is now; none if it was removed.
     pub(crate) fn now<T: DeserializeOwned>(&self) -> Result<Option<T>, Malformed> {
         Ok(self.after.clone().map(serde_dynamo::from_item).transpose()?)
+    }
+
+    /// Does what follows from the change, in the trace of the request that it goes back to, if its item knows one.
+    pub(crate) async fn within<T>(&self, work: impl Future<Output = T>) -> T {
+        let item = self.after.as_ref().or(self.before.as_ref());
+        let trace = item.and_then(|item| match item.get("traceparent")? {
+            AttributeValue::S(text) => text.parse().ok(),
+            _ => None,
+        });
+        match (trace, &self.kind) {
+            (Some(trace), Kind::Document(id)) => {
+                let root = telemetry::job("changes", &self.tenant, Some(*id), Some(trace));
+                work.instrument(root.span().clone()).await
+            }
+            _ => work.await,
+        }
     }
 
     /// Whether the item was removed.

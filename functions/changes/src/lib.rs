@@ -23,6 +23,7 @@ use shared::documents::Documents;
 use shared::door::{Epochs, Scope};
 use shared::keys::Keys;
 use shared::metrics;
+use shared::telemetry;
 use shared::usage::Usage;
 use shared::users::Users;
 use shared::webhooks::Webhooks;
@@ -78,7 +79,8 @@ pub async fn handle(state: State, event: Event) -> DynamoDbEventResponse {
     let mut failure = stale_failure;
     let mut webhooks = WebhooksOfTenants::default();
     for (place, change) in &changes {
-        match follow_up(&state, change, &mut webhooks).await {
+        let followed = telemetry::caught(change.within(follow_up(&state, change, &mut webhooks))).await;
+        match followed.unwrap_or_else(|panic| Err(Fault::Failed(panic.into()))) {
             Ok(()) => {}
             Err(Fault::Malformed(error)) => skipped(&event.records[*place], &error),
             Err(Fault::Failed(error)) => {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use shared::clients::Message;
 use shared::documents::{Document, Status};
 use shared::error::Error;
+use shared::telemetry::Traceparent;
 use shared::tenancy::{CollectionId, DocumentId, EventId, TenantId};
 use shared::webhooks::{Event, Notice, Topic, Webhook};
 
@@ -43,6 +44,7 @@ pub(crate) async fn send(
             webhook: webhook.id.clone(),
             registration: webhook.registration,
             event: event.clone(),
+            trace: Traceparent::current(),
         };
         let body = serde_json::to_string(&notice).map_err(Error::internal)?;
         state.webhook_queue.send(Message::new(tenant, body)).await?;

@@ -13,7 +13,8 @@ use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    let builder = Builder::new(telemetry::init_from_process()?).await;
+    let (variables, telemetry) = telemetry::init_from_process()?;
+    let builder = Builder::new(variables).await;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
@@ -39,5 +40,5 @@ async fn main() -> Result<(), lambda_http::Error> {
         models: Models::new(&config, builder.llm(&config)?),
         config,
     };
-    http::run_streaming(chat::router(state)).await
+    http::run_streaming(chat::router(state), telemetry).await
 }

@@ -10,7 +10,8 @@ use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    let builder = Builder::new(telemetry::init_from_process()?).await;
+    let (variables, telemetry) = telemetry::init_from_process()?;
+    let builder = Builder::new(variables).await;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let signer = builder.signer()?;
     let door = builder.door(&dynamodb, &redis)?;
@@ -25,5 +26,5 @@ async fn main() -> Result<(), lambda_http::Error> {
         texts: Texts::new(&blobs),
         blobs,
     };
-    http::run(documents::router(state)).await
+    http::run(documents::router(state), telemetry).await
 }

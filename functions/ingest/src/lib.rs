@@ -29,8 +29,10 @@ use shared::door::Epochs;
 use shared::embed::Models;
 use shared::error::Error;
 use shared::metrics;
+use shared::telemetry;
 use shared::tenants::Tenants;
 use shared::texts::Texts;
+use tracing::Instrument;
 
 pub use chunk::{Passage, split};
 pub use extractor::{Extractor, Limits, NotExtracted, extract_if_told};
@@ -110,16 +112,22 @@ impl Config {
 pub async fn handle(state: State, event: SqsEvent) -> SqsBatchResponse {
     let mut failures = Vec::new();
     for message in event.records {
-        let outcome = if arrivals::is_new(&message, &state.queue) {
-            arrivals::forward(&message, &state).await
-        } else {
-            work(&state, &message).await
-        };
+        let message_id = message.message_id.as_deref().unwrap_or_default();
+        let keys = notification::announced(&message).unwrap_or_default();
+        let key = keys.first();
+        let about = telemetry::message(message_id, key.map(|key| &key.tenant), key.map(|key| key.document));
+        let outcome = telemetry::caught(async {
+            if arrivals::is_new(&message, &state.queue) {
+                arrivals::forward(&message, &state).await
+            } else {
+                work(&state, &message).await
+            }
+        });
+        let outcome = outcome.instrument(about.clone()).await.unwrap_or_else(|panic| Err(panic.into()));
         if let Err(error) = outcome {
-            let message_id = message.message_id.unwrap_or_default();
-            tracing::error!(message_id, %error, "a message was not worked off");
+            about.in_scope(|| tracing::error!(%error, "a message was not worked off"));
             let mut failure = BatchItemFailure::default();
-            failure.item_identifier = message_id;
+            message_id.clone_into(&mut failure.item_identifier);
             failures.push(failure);
         }
     }

@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use aws_lambda_events::sqs::SqsEvent;
-use lambda_runtime::{LambdaEvent, service_fn};
 use shared::chunks::Chunks;
 use shared::clients::Builder;
 use shared::collections::Collections;
 use shared::documents::Documents;
 use shared::tenants::Tenants;
 use shared::texts::Texts;
-use shared::{metrics, telemetry};
+use shared::{http, telemetry};
 
 fn main() -> Result<ExitCode, lambda_runtime::Error> {
     if let Some(code) = ingest::extract_if_told() {
@@ -22,7 +21,8 @@ fn main() -> Result<ExitCode, lambda_runtime::Error> {
 
 #[tokio::main]
 async fn serve() -> Result<(), lambda_runtime::Error> {
-    let builder = Builder::new(telemetry::init_from_process()?).await;
+    let (variables, telemetry) = telemetry::init_from_process()?;
+    let builder = Builder::new(variables).await;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let state = ingest::State {
         tenants: Tenants::new(&dynamodb),
@@ -37,10 +37,6 @@ async fn serve() -> Result<(), lambda_runtime::Error> {
         queue: builder.queue("INGEST_QUEUE_URL")?,
         config: ingest::Config::from_variables(builder.variables())?,
     };
-    let work = |event: LambdaEvent<SqsEvent>| async {
-        let response = ingest::handle(state.clone(), event.payload).await;
-        metrics::flush();
-        Ok::<_, lambda_runtime::Error>(response)
-    };
-    lambda_runtime::run(service_fn(work)).await
+    let work = async |event: SqsEvent| Ok(ingest::handle(state.clone(), event).await);
+    http::run_worker(telemetry, work).await
 }

@@ -8,8 +8,10 @@ use shared::embed::EmbedError;
 use shared::error::Error;
 use shared::language::Language;
 use shared::tasks::{Awaited, Task};
+use shared::telemetry;
 use tempfile::NamedTempFile;
 use time::OffsetDateTime;
+use tracing::Instrument;
 
 use crate::State;
 use crate::chunk::{self, Passage};
@@ -114,7 +116,12 @@ async fn work_on(state: &State, key: &BlobKey, last_attempt: bool) -> Result<(),
     if document.status == Status::Ready || document.error.as_ref().is_some_and(|failure| !failure.code.may_pass()) {
         return Ok(());
     }
-    let (failure, outcome) = match work(state, key, document.clone()).await {
+    let root = telemetry::job("ingest", &key.tenant, Some(key.document), document.trace.clone());
+    let done = work(state, key, document.clone()).instrument(root.span().clone()).await;
+    if let Err(Stop::Failed(Failure { code, .. }) | Stop::Retry(code, _)) = &done {
+        root.failed(code.as_str());
+    }
+    let (failure, outcome) = match done {
         Ok(()) => return Ok(()),
         Err(Stop::Obsolete) => return clear(state, key).await,
         Err(Stop::Failed(failure)) => (failure, Ok(())),
@@ -136,22 +143,33 @@ async fn work_on(state: &State, key: &BlobKey, last_attempt: bool) -> Result<(),
 
 async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), Stop> {
     let document = begin(state, key, &document, StageName::Extracting).await?;
-    let (document, text) = text(state, key, document).await?;
-    state.texts.put(key, text.plain()).await?;
-    let (passages, language) = passages(state, &document, text).await?;
+    let step = tracing::info_span!(target: telemetry::STEP, "extract");
+    let extracted = async {
+        let (document, text) = text(state, key, document).await?;
+        state.texts.put(key, text.plain()).await?;
+        let (passages, language) = passages(state, &document, text).await?;
+        Ok::<_, Stop>((document, passages, language))
+    };
+    let (document, passages, language) = extracted.instrument(step).await?;
 
     let document = begin(state, key, &document, StageName::Embedding).await?;
     let count = u32::try_from(passages.len()).unwrap_or(u32::MAX);
-    let tokens = embedding::store(state, key, &document, passages).await?;
+    let step = tracing::info_span!(target: telemetry::STEP, "embed", ragline.chunks = count);
+    let tokens = embedding::store(state, key, &document, passages).instrument(step).await?;
     let edition = state.models.current.edition;
     let indexed = Indexed { chunk_count: count, embedded_tokens: tokens, edition, language };
 
     let written_to = document.collection.clone();
     let document = begin(state, key, &document, StageName::Indexing).await?;
-    // What another release of the worker, which cut otherwise, may have left.
-    state.chunks.delete_from(&key.tenant, key.document, key.version, count).await?;
-    finish(state, key, Document { collection: written_to, ..document }, &indexed).await?;
-    tell(state, key, &[Scope::Search]).await;
+    let step = tracing::info_span!(target: telemetry::STEP, "index");
+    let made_visible = async {
+        // What another release of the worker, which cut otherwise, may have left.
+        state.chunks.delete_from(&key.tenant, key.document, key.version, count).await?;
+        finish(state, key, Document { collection: written_to, ..document }, &indexed).await?;
+        tell(state, key, &[Scope::Search]).await;
+        Ok::<_, Stop>(())
+    };
+    made_visible.instrument(step).await?;
     tracing::info!(tenant = %key.tenant, document = %key.document, chunks = count, "ready");
     Ok(())
 }
@@ -193,6 +211,7 @@ pub(crate) async fn clear(state: &State, key: &BlobKey) -> Result<(), Error> {
 
 async fn begin(state: &State, key: &BlobKey, document: &Document, stage: StageName) -> Result<Document, Stop> {
     let now = OffsetDateTime::now_utc();
+    tracing::debug!(?stage, "a stage begins");
     let document = state.documents.begin_stage(&key.tenant, document, stage, now).await?.ok_or(Stop::Obsolete)?;
     tell(state, key, &[]).await;
     Ok(document)

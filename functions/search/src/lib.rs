@@ -15,7 +15,9 @@ use shared::door::{Door, Scope};
 use shared::error::{Error, FieldError};
 use shared::http::Json;
 use shared::retrieval::{Filter, Filtered, FoundPassage, Mode, Retriever, SearchQuery};
+use shared::telemetry;
 use shared::tenancy::{CollectionId, DocumentId, Principal};
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 /// How long an answer may be served again if nothing changes.
@@ -131,7 +133,8 @@ async fn search(
 ) -> Result<Response, Error> {
     let started = Instant::now();
     let query = checked(request)?;
-    let found = state.retriever.find(&principal, &query).await?;
+    let step = tracing::info_span!(target: telemetry::STEP, "retrieve");
+    let found = state.retriever.find(&principal, &query).instrument(step).await?;
     // Where a reranker failed, the next one who asks may have the better order.
     let headers = AppendHeaders(found.rerank_failed.then_some((CACHE_CONTROL, "no-store")));
     let milliseconds = |(name, took): (&'static str, Duration)| (name, took.as_secs_f64() * 1_000.0);

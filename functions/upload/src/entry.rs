@@ -3,6 +3,7 @@
 use shared::documents::{Created, Document, Incoming, Replaced, Status};
 use shared::error::Error;
 use shared::tasks::Awaited;
+use shared::telemetry::Traceparent;
 use shared::tenancy::{CollectionId, DocumentId, Permission};
 use time::OffsetDateTime;
 
@@ -82,6 +83,7 @@ async fn create(
         created_at: now,
         updated_at: now,
         created_by: principal.user.clone(),
+        trace: Traceparent::current(),
     };
     look_for_bytes(caller, &document, expires_at, now).await?;
     match state.documents.create(&principal.tenant, &document, expires_at).await? {

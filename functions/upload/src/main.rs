@@ -8,7 +8,8 @@ use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    let builder = Builder::new(telemetry::init_from_process()?).await;
+    let (variables, telemetry) = telemetry::init_from_process()?;
+    let builder = Builder::new(variables).await;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: Some(&blobs) }.warm().await;
@@ -23,5 +24,5 @@ async fn main() -> Result<(), lambda_http::Error> {
         usage: Usage::new(&dynamodb),
         blobs,
     };
-    http::run(upload::router(state)).await
+    http::run(upload::router(state), telemetry).await
 }

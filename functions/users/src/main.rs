@@ -15,7 +15,8 @@ use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    let builder = Builder::new(telemetry::init_from_process()?).await;
+    let (variables, telemetry) = telemetry::init_from_process()?;
+    let builder = Builder::new(variables).await;
     let (dynamodb, redis, signer) = (builder.dynamodb()?, builder.redis()?, builder.signer()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
@@ -34,5 +35,5 @@ async fn main() -> Result<(), lambda_http::Error> {
         webhook_queue: builder.queue(WEBHOOK_QUEUE)?,
         pages: Pages::new(&dynamodb, &signer),
     };
-    http::run(users::router(state)).await
+    http::run(users::router(state), telemetry).await
 }

@@ -10,6 +10,7 @@ use shared::config::Reach;
 use shared::error::{Error, FieldError};
 use shared::http::{Json, PathId, Query};
 use shared::page::{Page, PageQuery};
+use shared::telemetry::Traceparent;
 use shared::tenancy::{EventId, Permission, Principal, WebhookId};
 use shared::webhooks::{
     Deliveries, Delivery, DeliveryStatus, Disabled, Event, EventType, InvalidSecret, MAX_WEBHOOKS, Notice, Topic,
@@ -251,7 +252,9 @@ pub(crate) async fn test(
         attempts: Vec::new(),
         next_attempt_at: Some(event.at),
     };
-    let notice = Notice { tenant: principal.tenant.clone(), webhook: id, registration: webhook.registration, event };
+    let trace = Traceparent::current();
+    let notice =
+        Notice { tenant: principal.tenant.clone(), webhook: id, registration: webhook.registration, event, trace };
     let body = serde_json::to_string(&notice).map_err(Error::internal)?;
     state.webhook_queue.send(Message::new(&principal.tenant, body)).await?;
     Ok((StatusCode::ACCEPTED, Json(delivery)))

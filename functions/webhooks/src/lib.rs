@@ -15,8 +15,10 @@ use futures::stream::{self, StreamExt};
 use shared::clients::{Message, Outside, Queue};
 use shared::error::Error;
 use shared::metrics;
+use shared::telemetry;
 use shared::webhooks::{Claim, Deliveries, Disabled, Notice, Reason, Secrets, Webhooks};
 use time::{Duration, OffsetDateTime};
+use tracing::Instrument;
 
 /// Messages worked on side by side, at least as many as a batch has in the template: a slow receiver holds up nobody.
 const SIDE_BY_SIDE: usize = 10;
@@ -46,9 +48,12 @@ pub struct State {
 /// Works on a batch of messages. Those that failed on our side come back; what a receiver did not take is sent again.
 pub async fn handle(state: State, event: SqsEvent) -> SqsBatchResponse {
     let work = async |message: SqsMessage| {
-        let error = deliver(&state, message.body.as_deref().unwrap_or_default()).await.err()?;
         let message_id = message.message_id.unwrap_or_default();
-        tracing::error!(message_id, %error, "a message was not worked off");
+        let about = telemetry::message(&message_id, None, None);
+        let delivered = telemetry::caught(deliver(&state, message.body.as_deref().unwrap_or_default()));
+        let delivered = delivered.instrument(about.clone()).await;
+        let error = delivered.unwrap_or_else(|panic| Err(panic.into())).err()?;
+        about.in_scope(|| tracing::error!(%error, "a message was not worked off"));
         let mut failure = BatchItemFailure::default();
         failure.item_identifier = message_id;
         Some(failure)
@@ -62,6 +67,11 @@ pub async fn handle(state: State, event: SqsEvent) -> SqsBatchResponse {
 /// Tells a webhook of an event, if that is due. An error means that the message should come back.
 async fn deliver(state: &State, body: &str) -> Result<(), Error> {
     let notice: Notice = serde_json::from_str(body).map_err(|error| Error::internal(format!("no notice: {error}")))?;
+    let root = telemetry::job("webhooks", &notice.tenant, notice.event.document_id, notice.trace.clone());
+    tell(state, &notice, body).instrument(root.span().clone()).await
+}
+
+async fn tell(state: &State, notice: &Notice, body: &str) -> Result<(), Error> {
     let (tenant, id, event) = (&notice.tenant, &notice.webhook, notice.event.id);
     let found = state.webhooks.find(tenant, id).await?;
     let Some(mut webhook) = found.filter(|webhook| webhook.registration == notice.registration) else {
@@ -71,15 +81,15 @@ async fn deliver(state: &State, body: &str) -> Result<(), Error> {
     if webhook.renew_seal(tenant, &state.secrets)? {
         state.webhooks.keep_seal(tenant, &webhook).await?;
     }
-    let (claim, attempts) = match state.deliveries.claim(&notice, (state.clock)(), CLAIM).await? {
+    let (claim, attempts) = match state.deliveries.claim(notice, (state.clock)(), CLAIM).await? {
         Claim::Taken { until, attempts } => (until, attempts + 1),
-        Claim::NotBefore(due) => return send_again(state, &notice, body, due).await,
+        Claim::NotBefore(due) => return send_again(state, notice, body, due).await,
         Claim::Settled => return Ok(()),
     };
-    let attempt = metrics::WEBHOOK_ATTEMPT.time(attempt::make(state, &webhook, &notice)).await?;
+    let attempt = metrics::WEBHOOK_ATTEMPT.time(attempt::make(state, &webhook, notice)).await?;
     let (http_status, reason) = (attempt.http_status, attempt.reason);
     if attempt.reason.is_none() && attempt.http_status.is_some_and(|status| (200..300).contains(&status)) {
-        state.deliveries.delivered(&notice, &attempt).await?;
+        state.deliveries.delivered(notice, &attempt).await?;
         metrics::WEBHOOK_DELIVERIES.add_of("delivered", 1);
         tracing::info!(%tenant, webhook = %id, %event, http_status, attempts, "delivered");
         return Ok(());
@@ -92,11 +102,11 @@ async fn deliver(state: &State, body: &str) -> Result<(), Error> {
         Some(Reason::WebhookDisabled) => None,
         _ => schedule::next(&notice.event, attempts, (state.clock)()),
     };
-    state.deliveries.failed(&notice, claim, &attempt, next).await?;
+    state.deliveries.failed(notice, claim, &attempt, next).await?;
     metrics::WEBHOOK_DELIVERIES.add_of(if next.is_some() { "failed" } else { "given_up" }, 1);
     tracing::warn!(%tenant, webhook = %id, %event, http_status, ?reason, attempts, again = next.is_some(), "not delivered");
     match next {
-        Some(due) => send_again(state, &notice, body, due).await,
+        Some(due) => send_again(state, notice, body, due).await,
         None => Ok(()),
     }
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use aws_lambda_events::sqs::SqsEvent;
-use lambda_runtime::{LambdaEvent, service_fn};
 use shared::clients::{Builder, Clients};
 use shared::webhooks::{Deliveries, Secrets, WEBHOOK_QUEUE, Webhooks};
-use shared::{metrics, telemetry};
+use shared::{http, telemetry};
 use time::OffsetDateTime;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let builder = Builder::new(telemetry::init_from_process()?).await;
+    let (variables, telemetry) = telemetry::init_from_process()?;
+    let builder = Builder::new(variables).await;
     let dynamodb = builder.dynamodb()?;
     let state = webhooks::State {
         webhooks: Webhooks::new(&dynamodb),
@@ -22,10 +22,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clock: Arc::new(OffsetDateTime::now_utc),
     };
     Clients { dynamodb: Some(&dynamodb), ..Clients::default() }.warm().await;
-    let work = |event: LambdaEvent<SqsEvent>| async {
-        let response = webhooks::handle(state.clone(), event.payload).await;
-        metrics::flush();
-        Ok::<_, lambda_runtime::Error>(response)
-    };
-    lambda_runtime::run(service_fn(work)).await
+    let work = async |event: SqsEvent| Ok(webhooks::handle(state.clone(), event).await);
+    http::run_worker(telemetry, work).await
 }

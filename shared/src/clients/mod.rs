@@ -5,6 +5,7 @@
 
 mod announcements;
 mod blobs;
+mod collector;
 mod content_urls;
 mod dynamodb;
 mod llm;
@@ -23,6 +24,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 pub use self::announcements::ANNOUNCEMENTS_FOLDER;
 pub use self::blobs::{BlobKey, Blobs, Fetched};
+pub(crate) use self::collector::Collector;
 pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
 pub use self::dynamodb::DynamoDb;
 pub use self::llm::LlmClient;

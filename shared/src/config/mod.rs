@@ -31,6 +31,6 @@ pub use redis::RedisConfig;
 pub use rerank::{RerankConfig, RerankerKind};
 pub use search::SearchConfig;
 pub use signing::{SigningConfig, SigningSecret};
-pub use telemetry::{LogFormat, TelemetryConfig};
+pub use telemetry::{LogFormat, SentryConfig, TelemetryConfig, TracesConfig};
 pub use variables::{ConfigError, Variables};
 pub use webhooks::Reach;

@@ -1,9 +1,10 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::MetadataShape;
 use crate::language::Language;
+use crate::telemetry::Traceparent;
 use crate::tenancy::{CollectionId, DocumentId, UserId};
 
 /// What a client keeps beside a document.
@@ -53,6 +54,15 @@ pub struct Document {
     pub updated_at: OffsetDateTime,
     /// Who uploaded it.
     pub created_by: UserId,
+    /// The request that brought its newest bytes: what workers do with them is a part of its trace. Nobody is shown it.
+    #[serde(default, rename = "traceparent", skip_serializing, deserialize_with = "trace")]
+    #[schema(ignore)]
+    pub trace: Option<Traceparent>,
+}
+
+/// A document is read whatever its trace is.
+fn trace<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Traceparent>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text.parse().ok()))
 }
 
 /// How far a document is.
@@ -138,6 +148,21 @@ pub struct Failure {
 }
 
 impl ErrorCode {
+    /// The word for it in JSON and in traces.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnsupportedType => "unsupported_type",
+            Self::Encrypted => "encrypted",
+            Self::Corrupt => "corrupt",
+            Self::NoText => "no_text",
+            Self::TooLarge => "too_large",
+            Self::Duplicate => "duplicate",
+            Self::UploadExpired => "upload_expired",
+            Self::EmbeddingFailed => "embedding_failed",
+            Self::Internal => "internal",
+        }
+    }
+
     /// Whether the same bytes may end better another time: it was not their fault, or they were not there.
     pub fn may_pass(self) -> bool {
         matches!(self, Self::UploadExpired | Self::EmbeddingFailed | Self::Internal)

@@ -10,6 +10,7 @@ use super::model::{Document, ErrorCode, Failure, Metadata, Status};
 use super::repository::Documents;
 use crate::error::Error;
 use crate::tables::{self, Key, text};
+use crate::telemetry::Traceparent;
 use crate::tenancy::{CollectionId, DocumentId, TenantId};
 
 /// Attempts at replacing a document that others change at the same time.
@@ -68,6 +69,9 @@ impl Documents {
         let collection_key = tables::collection_partition(tenant, &document.collection);
         item.insert(tables::COLLECTION_KEY.to_owned(), text(collection_key));
         item.insert("upload_expires_at".to_owned(), seconds(expires_at));
+        if let Some(trace) = &document.trace {
+            item.insert("traceparent".to_owned(), text(trace.to_string()));
+        }
         let put = Put::builder()
             .table_name(&self.dynamodb.table)
             .set_item(Some(item))
@@ -141,7 +145,7 @@ impl Documents {
         let null = AttributeValue::Null(true);
         let mut expression = "SET version = :next, #status = :awaiting, stages = :none, filename = :filename, \
              content_type = :content_type, size_bytes = :size, sha256 = :sha256, #error = :null, updated_at = :now, \
-             upload_expires_at = :expires"
+             upload_expires_at = :expires, traceparent = :trace"
             .to_owned();
         let mut update = Update::builder()
             .table_name(&self.dynamodb.table)
@@ -158,8 +162,9 @@ impl Documents {
             .expression_attribute_values(":content_type", text(&incoming.content_type))
             .expression_attribute_values(":size", number(incoming.size_bytes))
             .expression_attribute_values(":sha256", incoming.sha256.clone().map_or(null.clone(), text))
-            .expression_attribute_values(":null", null)
             .expression_attribute_values(":now", tables::time(now)?)
+            .expression_attribute_values(":trace", Traceparent::current().map_or(null.clone(), text))
+            .expression_attribute_values(":null", null)
             .expression_attribute_values(":expires", seconds(incoming.expires_at));
         if let Some(metadata) = &incoming.metadata {
             expression.push_str(", metadata = :metadata");

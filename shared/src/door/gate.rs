@@ -51,6 +51,17 @@ pub(super) enum Decision {
     Barred(Vec<Standing>),
 }
 
+impl Decision {
+    /// The word for it in traces.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Allowed(_) => "allowed",
+            Self::Denied(_) => "denied",
+            Self::Barred(_) => "barred",
+        }
+    }
+}
+
 /// A request that may go on.
 pub(super) struct Allowed {
     pub(super) standings: Vec<Standing>,

@@ -14,6 +14,8 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use tower::{Layer, Service};
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::answer::{self, Answer, CacheStatus};
 use super::flight::Place;
@@ -26,6 +28,7 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::http::{ClientIp, MAX_JSON, Vouched};
 use crate::metrics;
+use crate::telemetry::{self, Root};
 use crate::tenancy::{DocumentId, Principal, TenantId};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -166,6 +169,9 @@ impl Guard {
             Ok(identity) => identity,
             Err(error) => return Ok(self.refuse_stranger(ip, error).await),
         };
+        if let Some(root) = request.extensions().get::<Root>() {
+            root.asked_by(&identity.tenant, &identity.user);
+        }
         let document = if self.rule.one { document_of(&mut request).await } else { None };
         let (wanted, fault) = match self.wanted(&identity, document, &mut request).await {
             Ok(wanted) => (wanted, None),
@@ -173,7 +179,12 @@ impl Guard {
         };
         let asked =
             gate::Request { identity: &identity, ip, cost: self.rule.cost.into(), spends: self.rule.spends, wanted };
-        let allowed = match self.door.0.gate.admit(&asked).await? {
+        let step = tracing::info_span!(target: telemetry::STEP, "door", ragline.door.decision = Empty);
+        let decision = self.door.0.gate.admit(&asked).instrument(step.clone()).await?;
+        step.record("ragline.door.decision", decision.name());
+        drop(step);
+        tracing::debug!(decision = decision.name(), "the door");
+        let allowed = match decision {
             Decision::Allowed(allowed) => *allowed,
             Decision::Denied(denied) => return Ok(refusal(&denied)),
             Decision::Barred(standings) => {

@@ -2,13 +2,14 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::primitives::Blob;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::{EmbedError, Embedder};
 use crate::config::EmbeddingConfig;
+use crate::error::said;
 
 /// Titan takes one text a call; so many calls run side by side.
 const CONCURRENCY: usize = 8;
@@ -61,12 +62,12 @@ impl BedrockEmbedder {
             .send()
             .await
             .map_err(|error| {
-                let text = DisplayErrorContext(&error).to_string();
                 match &error {
+                    // What it says may quote the text.
                     SdkError::ServiceError(service) if matches!(service.err().code(), Some("ValidationException")) => {
-                        EmbedError::Refused(text)
+                        EmbedError::Refused("ValidationException".to_owned())
                     }
-                    _ => EmbedError::Unavailable(text),
+                    _ => EmbedError::Unavailable(said(&error)),
                 }
             })?;
         let answer: TitanAnswer =

@@ -3,6 +3,7 @@
 mod bedrock;
 mod hashing;
 mod models;
+mod observed;
 mod openai;
 mod query;
 mod tokens;
@@ -14,6 +15,7 @@ use aws_config::SdkConfig;
 
 pub use hashing::HashingEmbedder;
 pub use models::{Model, Models};
+use observed::Observed;
 pub use query::QueryEmbeddings;
 pub use tokens::estimated_tokens;
 
@@ -65,12 +67,12 @@ impl From<EmbedError> for Error {
 
 /// The model that the configuration names.
 pub fn from_config(config: &EmbeddingConfig, aws: &SdkConfig) -> Result<Model, ClientError> {
-    let embedder: Arc<dyn Embedder> = match config.kind {
-        EmbedderKind::Bedrock => Arc::new(bedrock::BedrockEmbedder::new(config, aws)),
-        EmbedderKind::Openai => Arc::new(openai::OpenaiEmbedder::new(config)?),
-        EmbedderKind::Hashing => Arc::new(HashingEmbedder::new(config.dimensions)),
+    let (embedder, provider): (Arc<dyn Embedder>, _) = match config.kind {
+        EmbedderKind::Bedrock => (Arc::new(bedrock::BedrockEmbedder::new(config, aws)), "aws.bedrock"),
+        EmbedderKind::Openai => (Arc::new(openai::OpenaiEmbedder::new(config)?), "openai"),
+        EmbedderKind::Hashing => (Arc::new(HashingEmbedder::new(config.dimensions)), "ragline"),
     };
-    Ok(Model { edition: config.edition, embedder })
+    Ok(Model { edition: config.edition, embedder: Arc::new(Observed::new(embedder, provider)) })
 }
 
 /// Asks a model for the vectors of texts, and takes the time.

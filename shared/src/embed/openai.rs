@@ -57,7 +57,7 @@ impl OpenaiEmbedder {
     }
 
     async fn embed_batch(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let unavailable = |error: reqwest::Error| EmbedError::Unavailable(error.to_string());
+        let unavailable = |error: reqwest::Error| EmbedError::Unavailable(error.without_url().to_string());
         let mut request = self.http.post(self.url.clone()).json(&Request {
             model: &self.model,
             input: texts,

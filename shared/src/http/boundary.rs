@@ -9,13 +9,17 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
+use http_body::Body as _;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
 use ulid::Ulid;
 
 use super::problem::{Problem, ProblemFormat, problem_for, problem_for_status};
 use crate::error::Error;
 use crate::metrics;
+use crate::telemetry::{self, Caught, Within};
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The content type of a problem document.
 pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -56,17 +60,22 @@ async fn observe(mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("", MatchedPath::as_str);
+    let parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()?.parse().ok());
+    let root = telemetry::request(&id, &method, route, parent);
+    request.extensions_mut().insert(root.clone());
 
-    let mut response = next.run(request).await;
+    let mut response = next.run(request).instrument(root.span().clone()).await;
 
     let error = response.extensions_mut().remove::<Arc<Error>>();
     let status = response.status();
+    let bare = error.is_none() && is_bare_failure(&response);
     if let Some(error) = &error {
         put_problem(&mut response, problem_for(error), &path, &id);
         add_headers(error, &mut response);
-    } else if is_bare_failure(&response) {
+    } else if bare {
         put_problem(&mut response, problem_for_status(status), &path, &id);
     }
+    let failed = status.is_server_error() && (error.is_some() || bare);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -77,14 +86,31 @@ async fn observe(mut request: Request, next: Next) -> Response {
         metrics::HTTP_SERVER_ERRORS.add_to(route);
     }
     let (status, duration_ms) = (status.as_u16(), took.as_millis());
+    let code = failed.then(|| error.as_ref().map_or("internal".into(), |error| problem_for(error).code));
+    root.answered(status, code.as_deref());
+    let within = root.span().enter();
+    let path = || known_path(route, &path);
     match &error {
-        Some(error) if status >= 500 => {
-            tracing::error!(request_id = id, %method, path, route, status, duration_ms, %error, "failed");
-        }
-        Some(error) => tracing::info!(request_id = id, %method, path, route, status, duration_ms, %error, "refused"),
-        None => tracing::info!(request_id = id, %method, path, route, status, duration_ms, "answered"),
+        Some(error) if failed => tracing::error!(path = path(), status, duration_ms, %error, "failed"),
+        None if failed => tracing::error!(path = path(), status, duration_ms, "failed"),
+        Some(error) => tracing::info!(path = path(), status, duration_ms, %error, "refused"),
+        None => tracing::info!(path = path(), status, duration_ms, "answered"),
+    }
+    drop(within);
+    if response.body().size_hint().exact().is_none() {
+        // It is made while it is read.
+        response = response.map(|body| Body::new(Within::new(body, root.span().clone())));
     }
     response
+}
+
+/// The path as it may be logged: what stands for a part of the route is shown if it is an id that we made. Any other is a name
+/// that somebody chose, which may be an address.
+fn known_path(route: &str, path: &str) -> String {
+    let parts = route.split('/').zip(path.split('/'));
+    let is_name = |part: &str, given| part.starts_with('{') && Ulid::from_string(given).is_err();
+    let shown = parts.map(|(part, given)| if is_name(part, given) { "…" } else { given });
+    shown.collect::<Vec<_>>().join("/")
 }
 
 /// Whether the router answered by itself, with a status and at most a line of text.
@@ -121,12 +147,23 @@ fn add_headers(error: &Error, response: &mut Response) {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> http::Response<Body> {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("unknown");
-    Error::Internal(format!("panic: {text}")).into_response()
+    Error::from(Caught::of(panic)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_somebody_chose_is_not_logged() {
+        for (route, path, expected) in [
+            ("/documents/{id}/chunks", "/documents/01J9ZQ3W6V8Y0ABCDEFGHJKMNP/chunks", None),
+            ("/users/{id}", "/users/ada@example.com", Some("/users/…")),
+            ("/users/me", "/users/me", None),
+            ("", "/sk-live-planted/a", Some("")),
+        ] {
+            assert_eq!(known_path(route, path), expected.unwrap_or(path), "{path}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub fn cors(router: Router, AllowedOrigins(origins): AllowedOrigins) -> Router {
     if origins.is_empty() {
         return router;
     }
-    let asked = ["idempotency-key", "last-event-id"].map(HeaderName::from_static);
+    let asked = ["idempotency-key", "last-event-id", "traceparent"].map(HeaderName::from_static);
     let told = [
         "cache-status",
         "idempotency-expires",

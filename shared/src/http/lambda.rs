@@ -7,10 +7,16 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http_body::{Frame, SizeHint};
-use lambda_http::RequestExt;
+use lambda_http::lambda_runtime::{LambdaEvent, Runtime};
 use lambda_http::request::RequestContext;
+use lambda_http::{Adapter, RequestExt, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
+use tower::util::ThenLayer;
+use tracing::Instrument;
 
 use super::boundary::{RequestId, boundary};
 use super::client_ip::ClientIp;
@@ -18,22 +24,58 @@ use super::cors::cors;
 use super::vouched::Vouched;
 use crate::config::{AllowedOrigins, ConfigError, Variables};
 use crate::metrics;
+use crate::telemetry::{self, Telemetry};
 
 /// When the function that answers a request is ended, whatever it does: an extension of the request, if it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(pub OffsetDateTime);
 
 /// Serves a router as a Lambda function until the environment ends.
-pub async fn run(router: Router) -> Result<(), lambda_http::Error> {
-    lambda_http::run(cors(on_lambda(router), allowed_origins()?)).await
+pub async fn run(router: Router, telemetry: Telemetry) -> Result<(), lambda_http::Error> {
+    let handler = cors(on_lambda(router), allowed_origins()?);
+    Runtime::new(Adapter::from(handler)).layer(flushing(telemetry)).run().await
 }
 
 /// Like [`run`], with answers streamed as they are made. Every route of the function streams then, so each needs an
 /// integration that reads the streaming format. Where Lambda says that an environment takes several requests at a time, as
 /// on its Managed Instances (`AWS_LAMBDA_MAX_CONCURRENCY`), it does.
-pub async fn run_streaming(router: Router) -> Result<(), lambda_http::Error> {
-    lambda_http::run_with_streaming_response_concurrent(cors(on_lambda(router), allowed_origins()?)).await
+pub async fn run_streaming(router: Router, telemetry: Telemetry) -> Result<(), lambda_http::Error> {
+    let handler = cors(on_lambda(router), allowed_origins()?);
+    lambda_http::streaming_runtime_concurrent(handler).layer(flushing(telemetry)).run_concurrent().await
 }
+
+/// Runs a worker as a Lambda function until the environment ends.
+pub async fn run_worker<E, A>(
+    telemetry: Telemetry,
+    work: impl AsyncFn(E) -> Result<A, lambda_http::Error>,
+) -> Result<(), lambda_http::Error>
+where
+    E: DeserializeOwned,
+    A: Serialize,
+{
+    let work = async |event: LambdaEvent<E>| {
+        let invocation = telemetry::invocation(&event.context.request_id);
+        let answer = work(event.payload).instrument(invocation).await;
+        metrics::flush();
+        answer
+    };
+    Runtime::new(service_fn(work)).layer(flushing(telemetry)).run().await
+}
+
+/// Sends what telemetry gathered when an answer is out and before Lambda is asked for the next event: until then the environment
+/// is not frozen, and nobody waits. An answer that is streamed is out when its stream has ended.
+fn flushing(
+    telemetry: Telemetry,
+) -> ThenLayer<impl FnOnce(Outcome) -> BoxFuture<'static, Outcome> + Clone + Send + 'static> {
+    ThenLayer::new(move |outcome| {
+        Box::pin(async move {
+            telemetry.flush().await;
+            outcome
+        }) as BoxFuture<'static, Outcome>
+    })
+}
+
+type Outcome = Result<(), lambda_http::Error>;
 
 fn allowed_origins() -> Result<AllowedOrigins, ConfigError> {
     AllowedOrigins::from_variables(&Variables::from_process())

@@ -14,6 +14,6 @@ pub use boundary::{RequestId, boundary};
 pub use client_ip::ClientIp;
 pub use cors::cors;
 pub use extract::{Json, LongJson, MAX_JSON, MAX_LONG_JSON, PathId, Query, object};
-pub use lambda::{Deadline, on_lambda, run, run_streaming};
+pub use lambda::{Deadline, on_lambda, run, run_streaming, run_worker};
 pub use problem::{Problem, ProblemFormat, problem_for};
 pub(crate) use vouched::Vouched;

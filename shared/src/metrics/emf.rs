@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics::{HistogramFn, Key, KeyName, Metadata, Recorder, SharedString};
-use serde_json::{Map, Value, json};
 
 use super::list::ALL;
 use super::metric::{About, Unit};
@@ -127,42 +126,41 @@ impl Emf {
     /// Writes what happened since the last time, in documents of a line each.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        for document in self.documents(u64::try_from(timestamp).unwrap_or(u64::MAX)) {
-            let mut line = serde_json::to_vec(&document)?;
-            line.push(b'\n');
-            out.write_all(&line)?;
-        }
+        out.write_all(&self.lines(timestamp)?)?;
         out.flush()
     }
 
-    /// The documents: one for all without a dimension, and for each value of one; more if there are many numbers.
-    fn documents(&self, timestamp: u64) -> Vec<Value> {
-        let mut series: Vec<(CloudWatchMetric, Vec<f64>)> = {
-            let known = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
-            known.iter().map(|(metric, numbers)| (metric.clone(), numbers.take())).collect()
-        };
-        let mut documents = Vec::new();
+    /// One document for all without a dimension, and for each value of one; more if there are many numbers. Each invocation
+    /// ends with this, so it is written as text at once.
+    fn lines(&self, timestamp: u128) -> io::Result<Vec<u8>> {
+        let series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rest: Vec<_> = series.iter().map(|(metric, numbers)| (metric, numbers.take())).collect();
+        let mut lines = Vec::new();
         loop {
-            series.retain(|(_, numbers)| !numbers.is_empty());
-            let Some((first, _)) = series.first() else { return documents };
-            let dimension = first.dimension.clone();
-            let (mut metrics, mut members) = (Vec::new(), Map::new());
-            for (metric, numbers) in series.iter_mut().filter(|(metric, _)| metric.dimension == dimension) {
-                let rest = numbers.split_off(numbers.len().min(MOST_VALUES));
-                let value = match std::mem::replace(numbers, rest).as_slice() {
-                    [only] => number(*only),
-                    several => several.iter().copied().map(number).collect(),
-                };
-                metrics.push(json!({ "Name": metric.name, "Unit": metric.unit }));
-                members.insert(metric.name.clone(), value);
+            rest.retain(|(_, numbers)| !numbers.is_empty());
+            let Some(dimension) = rest.first().map(|(metric, _)| &metric.dimension) else { return Ok(lines) };
+            let (mut metrics, mut members) = (Vec::new(), Vec::new());
+            for (metric, numbers) in rest.iter_mut().filter(|(metric, _)| metric.dimension == *dimension) {
+                let CloudWatchMetric { name, unit, .. } = metric;
+                let comma = if metrics.is_empty() { "" } else { "," };
+                write!(metrics, r#"{comma}{{"Name":"{name}","Unit":"{unit}"}}"#)?;
+                write!(members, r#","{name}":"#)?;
+                let later = numbers.split_off(numbers.len().min(MOST_VALUES));
+                write_numbers(&mut members, numbers)?;
+                *numbers = later;
             }
-            let names: Vec<_> = dimension.iter().map(|(name, _)| *name).collect();
-            let directive = json!({ "Namespace": self.0.namespace, "Dimensions": [names], "Metrics": metrics });
-            let mut document = Map::new();
-            document.insert("_aws".to_owned(), json!({ "Timestamp": timestamp, "CloudWatchMetrics": [directive] }));
-            document.extend(dimension.map(|(name, value)| (name.to_owned(), Value::String(value))));
-            document.extend(members);
-            documents.push(Value::Object(document));
+            write!(lines, r#"{{"_aws":{{"Timestamp":{timestamp},"CloudWatchMetrics":[{{"Namespace":"#)?;
+            serde_json::to_writer(&mut lines, &self.0.namespace)?;
+            let named = dimension.as_ref().map_or_else(String::new, |(name, _)| format!("\"{name}\""));
+            write!(lines, r#","Dimensions":[[{named}]],"Metrics":["#)?;
+            lines.append(&mut metrics);
+            lines.extend(b"]}]}");
+            if let Some((name, value)) = dimension {
+                write!(lines, r#","{name}":"#)?;
+                serde_json::to_writer(&mut lines, value)?;
+            }
+            lines.append(&mut members);
+            lines.extend(b"}\n");
         }
     }
 
@@ -174,11 +172,16 @@ impl Emf {
     }
 }
 
-/// To a microsecond, or a whole number: what a line holds is paid for by the byte.
-fn number(value: f64) -> Value {
-    let rounded = (value * 1e6).round() / 1e6;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a whole number in range")]
-    if rounded.fract() == 0.0 && (0.0..9e15).contains(&rounded) { json!(rounded as u64) } else { json!(rounded) }
+/// To a microsecond: what a line holds is paid for by the byte.
+fn write_numbers(out: &mut Vec<u8>, numbers: &[f64]) -> io::Result<()> {
+    let rounded = |number: f64| (number * 1e6).round() / 1e6;
+    if let [only] = numbers {
+        return write!(out, "{}", rounded(*only));
+    }
+    for (place, number) in numbers.iter().enumerate() {
+        write!(out, "{}{}", if place == 0 { "[" } else { "," }, rounded(*number))?;
+    }
+    out.write_all(b"]")
 }
 
 impl Numbers {
@@ -232,6 +235,7 @@ impl Recorder for Emf {
 #[cfg(test)]
 mod tests {
     use metrics::{Label, Level};
+    use serde_json::{Value, json};
 
     use super::super::metric::Kind;
     use super::*;
@@ -240,6 +244,11 @@ mod tests {
 
     fn key(name: &'static str, label: Option<(&'static str, &'static str)>) -> Key {
         Key::from_parts(name, label.map(|(name, value)| Label::new(name, value)).into_iter().collect::<Vec<_>>())
+    }
+
+    fn documents(emf: &Emf) -> Vec<Value> {
+        let lines = String::from_utf8(emf.lines(5).unwrap()).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     fn hit(emf: &Emf) -> metrics::Counter {
@@ -253,7 +262,7 @@ mod tests {
         let unpublished =
             emf.register_counter(&key("ragline_cache_requests_total", Some(("status", "stale"))), &METADATA);
         let untouched = emf.register_counter(&key("ragline_redis_failures_total", None), &METADATA);
-        assert!(emf.documents(5).is_empty());
+        assert!(documents(&emf).is_empty());
         hit(&emf).increment(2);
         times.record(0.000_512_4);
         times.record(0.001);
@@ -269,24 +278,24 @@ mod tests {
             "CacheRequestsHit": 2,
             "RedisCommandSeconds": [0.000_512, 0.001],
         });
-        assert_eq!(emf.documents(5), [expected]);
-        assert!(emf.documents(5).is_empty());
+        assert_eq!(documents(&emf), [expected]);
+        assert!(documents(&emf).is_empty());
         untouched.increment(1);
-        assert_eq!(emf.documents(5)[0]["RedisFailures"], 1);
+        assert_eq!(documents(&emf)[0]["RedisFailures"], 1);
     }
 
     #[test]
     fn a_route_is_a_dimension_in_a_document_of_its_own() {
         let emf = Emf::new("Ragline/test");
         let name = "ragline_http_server_errors_total";
-        for route in ["/chat", "/search", "/chat"] {
+        for route in ["/chat", "/a\"b", "/chat"] {
             emf.register_counter(&key(name, Some(("route", route))), &METADATA).increment(1);
         }
         hit(&emf).increment(1);
-        let documents = emf.documents(5);
+        let documents = documents(&emf);
         let of = |document: &Value, member: &str| document[member].clone();
         let seen: Vec<_> = documents.iter().map(|one| (of(one, "route"), of(one, "HttpServerErrors"))).collect();
-        assert_eq!(seen, [(Value::Null, Value::Null), (json!("/chat"), json!(2)), (json!("/search"), json!(1))]);
+        assert_eq!(seen, [(Value::Null, Value::Null), (json!("/a\"b"), json!(1)), (json!("/chat"), json!(2))]);
         assert_eq!(documents[1]["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["route"]]));
     }
 
@@ -295,7 +304,7 @@ mod tests {
         let emf = Emf::new("Ragline/test");
         let times = emf.register_histogram(&key("ragline_redis_command_seconds", None), &METADATA);
         (0..250).for_each(|_| times.record(0.5));
-        let documents = emf.documents(5);
+        let documents = documents(&emf);
         let lengths: Vec<_> =
             documents.iter().map(|one| one["RedisCommandSeconds"].as_array().unwrap().len()).collect();
         assert_eq!(lengths, [100, 100, 50]);

@@ -2,12 +2,12 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::error::DisplayErrorContext;
 use aws_sdk_bedrockruntime::primitives::Blob;
 use serde::Serialize;
 
 use super::{Model, Relevances, RerankError};
 use crate::config::RerankConfig;
+use crate::error::said;
 
 /// A rerank model on Amazon Bedrock, Cohere's or Amazon's, by the runtime that embeds as well: their own `Rerank` operation is
 /// in another service, whose client would be one more in the binary.
@@ -42,7 +42,7 @@ impl Model for Bedrock {
         let body = serde_json::to_vec(&body).map_err(|error| RerankError::Nonsense(error.to_string()))?;
         let call =
             self.client.invoke_model().model_id(&self.model).content_type("application/json").body(Blob::new(body));
-        let answer = call.send().await.map_err(|error| RerankError::Failed(DisplayErrorContext(&error).to_string()))?;
+        let answer = call.send().await.map_err(|error| RerankError::Failed(said(&error)))?;
         serde_json::from_slice(answer.body.as_ref()).map_err(|error| RerankError::Nonsense(error.to_string()))
     }
 }

@@ -1,5 +1,7 @@
 //! Passages that say the same.
 
+use crate::terms::{is_alphanumeric, is_numeric, lower};
+
 /// Words that are compared together: their order counts as well.
 const SHINGLE: usize = 3;
 /// Of the shingles of two texts that are nearly the same, so many are in both (Broder, "On the resemblance and containment of
@@ -19,11 +21,12 @@ pub(super) struct Fingerprint {
 
 impl Fingerprint {
     pub(super) fn of(text: &str) -> Self {
+        let text = lower(text);
         let (mut words, mut numbers) = (Vec::with_capacity(text.len() / 5), SEED);
-        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-            let (hash, has_digit) = hash(word);
+        for word in text.split(|c| !is_alphanumeric(c)).filter(|word| !word.is_empty()) {
+            let hash = hash(word);
             words.push(hash);
-            if has_digit {
+            if word.contains(is_numeric) {
                 numbers = mix(numbers, hash);
             }
         }
@@ -61,15 +64,12 @@ fn common(mut a: &[u64], mut b: &[u64]) -> usize {
 
 const SEED: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// The hash of a word in lower case (FNV-1a, by characters), and whether it holds a digit.
-fn hash(word: &str) -> (u64, bool) {
-    let (mut hash, mut has_digit) = (SEED, false);
-    let mut add = |c: char| hash = (hash ^ u64::from(c)).wrapping_mul(0x0100_0000_01b3);
-    for c in word.chars() {
-        has_digit |= c.is_numeric();
-        if c.is_ascii() { add(c.to_ascii_lowercase()) } else { c.to_lowercase().for_each(&mut add) }
-    }
-    (hash, has_digit)
+/// The hash of a word, eight bytes at a time.
+fn hash(word: &str) -> u64 {
+    let (eights, rest) = word.as_bytes().as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    eights.iter().chain([&last]).fold(SEED, |hash, bytes| mix(hash, u64::from_le_bytes(*bytes)))
 }
 
 /// Adds a hash to a sequence of them.

@@ -1,9 +1,11 @@
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
+use super::beginnings::Beginnings;
 use super::passage::Span;
 use super::words::{Analyzer, each_word};
 use crate::language::Language;
-use crate::terms::lower;
+use crate::terms::{fold, is_numeric, join, lower};
 
 /// The words of a query, to find them in passages.
 pub(super) struct Highlighter {
@@ -15,8 +17,7 @@ pub(super) struct Highlighter {
 struct Words {
     analyzer: Analyzer,
     forms: HashSet<String>,
-    /// What they begin with, if all of them begin with ASCII: most words of a passage begin otherwise, and are not compared.
-    beginnings: Option<HashSet<u8>>,
+    beginnings: Option<Beginnings>,
 }
 
 impl Highlighter {
@@ -24,30 +25,65 @@ impl Highlighter {
         Self { query: lower(query), languages: HashMap::new() }
     }
 
-    /// Where words of the query stand in a text, in whatever form of theirs, in characters of the text.
-    pub(super) fn highlights(&mut self, text: &str, language: Option<&Language>) -> Vec<Span> {
+    /// Where words of the query stand in a text, in whatever form of theirs, and codes of `terms`, however they are joined; in
+    /// characters of the text.
+    pub(super) fn highlights(&mut self, text: &str, language: Option<&Language>, terms: &[String]) -> Vec<Span> {
         let language = language.cloned().unwrap_or_default();
         let words = self.languages.entry(language).or_insert_with_key(|language| Words::new(&self.query, language));
-        let mut spans: Vec<Span> = Vec::new();
-        let (mut counted, mut characters) = (0, 0);
+        let mut places = codes(text, terms);
         each_word(text, |word| {
-            if !words.has(word) {
-                return;
-            }
-            // A word is a part of the text.
-            let at = word.as_ptr() as usize - text.as_ptr() as usize;
-            characters += text[counted..at].chars().count();
-            counted = at;
-            let position = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-            let (start, end) = (position(characters), position(characters + word.chars().count()));
-            match spans.last_mut() {
-                // Pairs of characters overlap.
-                Some(last) if start < last.end => last.end = last.end.max(end),
-                _ => spans.push(Span { start, end }),
+            if words.has(word) {
+                places.push(place(word, text));
             }
         });
+        places.sort_by_key(|place| place.start);
+        let mut spans: Vec<Span> = Vec::new();
+        let (mut counted, mut characters, mut end) = (0, 0, 0);
+        for place in places {
+            characters += text[counted..place.start].chars().count();
+            counted = place.start;
+            let position = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+            let span =
+                Span { start: position(characters), end: position(characters + text[place.clone()].chars().count()) };
+            match spans.last_mut() {
+                // Pairs of characters overlap, and words are within codes.
+                Some(last) if place.start < end => last.end = last.end.max(span.end),
+                _ => spans.push(span),
+            }
+            end = end.max(place.end);
+        }
         spans
     }
+}
+
+/// Where a word is that is a part of a text.
+fn place(word: &str, text: &str) -> Range<usize> {
+    let start = word.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + word.len()
+}
+
+/// Where those of the terms stand that hold a digit. Their words are not those of the query if they are joined in another way.
+fn codes(text: &str, terms: &[String]) -> Vec<Range<usize>> {
+    let codes: Vec<&String> = terms.iter().filter(|term| term.contains(is_numeric)).collect();
+    let mut found = Vec::new();
+    if codes.is_empty() {
+        return found;
+    }
+    let mut words = Vec::new();
+    each_word(text, |word| words.push((place(word, text), fold(word))));
+    for first in 0..words.len() {
+        let mut joined = String::new();
+        for (last, word) in &words[first..] {
+            join(&mut joined, word);
+            if codes.iter().any(|code| **code == joined) {
+                found.push(words[first].0.start..last.end);
+            }
+            if !codes.iter().any(|code| code.starts_with(&joined)) {
+                break;
+            }
+        }
+    }
+    found
 }
 
 impl Words {
@@ -61,16 +97,14 @@ impl Words {
             all.insert(analyzer.form(word));
         });
         let forms = if telling.is_empty() { all } else { telling };
-        let beginning = |form: &String| form.bytes().next().filter(u8::is_ascii);
-        Self { beginnings: forms.iter().map(beginning).collect(), analyzer, forms }
+        Self { beginnings: analyzer.beginnings(&forms), analyzer, forms }
     }
 
     fn has(&self, word: &str) -> bool {
-        let beginning = word.as_bytes()[0].to_ascii_lowercase();
-        if word.is_ascii() && self.beginnings.as_ref().is_some_and(|all| !all.contains(&beginning)) {
+        let word = lower(word);
+        if self.beginnings.as_ref().is_some_and(|beginnings| !beginnings.may_have(&word)) {
             return false;
         }
-        let word = lower(word);
         // Of a word that tells nothing, another form may be one of the query's.
         self.forms.contains(&self.analyzer.form(&word))
     }
@@ -83,7 +117,7 @@ mod tests {
     fn highlighted(query: &str, language: &str, text: &str) -> Vec<String> {
         let characters: Vec<char> = text.chars().collect();
         let cut = |span: Span| characters[span.start as usize..span.end as usize].iter().collect();
-        let spans = Highlighter::new(query).highlights(text, Some(&Language::new(language)));
+        let spans = Highlighter::new(query).highlights(text, Some(&Language::new(language)), &[]);
         spans.into_iter().map(cut).collect()
     }
 
@@ -98,8 +132,17 @@ mod tests {
 
     #[test]
     fn spans_count_characters() {
-        let spans = Highlighter::new("duck").highlights("ä😀 duck, duck", None);
+        let spans = Highlighter::new("duck").highlights("ä😀 duck, duck", None, &[]);
         assert_eq!(spans, [Span { start: 3, end: 7 }, Span { start: 9, end: 13 }]);
+    }
+
+    #[test]
+    fn codes_are_found_however_they_are_joined() {
+        let text = "Error ERR-4821 of v2.14.3: not ERR-48210, but err4821 and 2.14.3";
+        let terms = ["err4821", "4821", "2.14.3", "pump"].map(str::to_owned);
+        let spans = Highlighter::new("err_4821 2.14.3").highlights(text, None, &terms);
+        let cut: Vec<&str> = spans.iter().map(|span| &text[span.start as usize..span.end as usize]).collect();
+        assert_eq!(cut, ["ERR-4821", "v2.14.3", "ERR", "err4821", "2.14.3"]);
     }
 
     #[test]

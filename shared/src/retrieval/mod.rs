@@ -8,6 +8,7 @@
 //! The lexical score is BM25 over the candidates themselves, with their own document frequencies, fused with the vector
 //! score by a convex combination. That equals a full hybrid index on the usual test collections, with no index to keep.
 
+mod beginnings;
 mod bm25;
 mod by_terms;
 mod candidate;

@@ -51,7 +51,7 @@ pub fn select(
     let shown = |part: Part| {
         let Part { selected: Selected { candidate, duplicates, explanation, .. }, merged } = part;
         let document = documents.get(&candidate.document_id)?;
-        let highlights = highlighter.highlights(&candidate.chunk.text, document.language.as_ref());
+        let highlights = highlighter.highlights(&candidate.chunk.text, document.language.as_ref(), &candidate.terms);
         Some(FoundPassage { passage: Passage::new(candidate, document), highlights, duplicates, merged, explanation })
     };
     parts.into_iter().filter_map(shown).collect()

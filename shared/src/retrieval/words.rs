@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use rust_stemmers::Stemmer;
+use unicode_normalization::char::is_combining_mark;
 
+use super::beginnings::Beginnings;
 use crate::language::Language;
-use crate::terms::{lower, paired, pairs, plain, without_article};
+use crate::terms::{is_alphanumeric, lower, paired, pairs, plain, without_article};
 
 static ENGLISH: LazyLock<Analyzer> = LazyLock::new(|| Analyzer::new(&Language::default()));
 
@@ -25,7 +27,8 @@ pub fn content_words(text: &str) -> Vec<String> {
 /// Makes the words of one language comparable.
 pub(super) struct Analyzer {
     stemmer: Option<Stemmer>,
-    stop_words: HashSet<&'static str>,
+    stop_words: HashSet<String>,
+    has_prefixes: bool,
 }
 
 impl Analyzer {
@@ -33,7 +36,8 @@ impl Analyzer {
     pub(super) fn new(language: &Language) -> Self {
         Self {
             stemmer: language.stemmer().map(Stemmer::create),
-            stop_words: language.stop_words().iter().copied().collect(),
+            stop_words: language.stop_words().iter().map(|word| lower(word)).collect(),
+            has_prefixes: matches!(language.code(), "ar" | "ta"),
         }
     }
 
@@ -49,6 +53,11 @@ impl Analyzer {
             None => plain(word),
         }
     }
+
+    /// What words begin with that have one of these forms; none if that may be anything, since prefixes are taken off too.
+    pub(super) fn beginnings<'a>(&self, forms: impl IntoIterator<Item = &'a String>) -> Option<Beginnings> {
+        (!self.has_prefixes).then(|| Beginnings::of(forms))
+    }
 }
 
 /// The words of a text in lower case: stretches of letters and digits, numbers with their points, and where there are no
@@ -60,28 +69,25 @@ pub(super) fn each_word<'a>(lower: &'a str, mut found: impl FnMut(&'a str)) {
             continue;
         }
         let mut rest = part;
-        while let Some(start) = rest.find(char::is_alphanumeric) {
+        while let Some(start) = rest.find(is_alphanumeric) {
             let (word, after) = rest[start..].split_at(word_length(&rest[start..]));
             found(word);
             // The ending of a genitive is no word.
-            let genitive =
-                ["'s", "’s"].iter().find(|ending| after.starts_with(**ending)).map_or(0, |ending| ending.len());
-            let ends = !after[genitive..].starts_with(char::is_alphanumeric);
-            rest = if ends { &after[genitive..] } else { after };
+            let genitive = after.strip_prefix(['\'', '’']).and_then(|ending| ending.strip_prefix('s'));
+            rest = genitive.filter(|behind| !behind.starts_with(is_alphanumeric)).unwrap_or(after);
         }
     }
 }
 
 fn word_length(text: &str) -> usize {
+    let bytes = text.as_bytes();
     let mut length = 0;
     loop {
         let rest = &text[length..];
-        length += rest.find(|c: char| !c.is_alphanumeric() && !is_mark(c)).unwrap_or(rest.len());
-        let bytes = text.as_bytes();
-        let (before, rest) = (bytes[length - 1], &bytes[length..]);
-        let goes_on = before.is_ascii_digit()
-            && matches!(rest.first(), Some(b'.' | b','))
-            && rest.get(1).is_some_and(u8::is_ascii_digit);
+        length += rest.find(|c| !is_alphanumeric(c) && !is_mark(c)).unwrap_or(rest.len());
+        let goes_on = bytes[length - 1].is_ascii_digit()
+            && matches!(bytes.get(length), Some(b'.' | b','))
+            && bytes.get(length + 1).is_some_and(u8::is_ascii_digit);
         if !goes_on {
             return length;
         }
@@ -90,7 +96,7 @@ fn word_length(text: &str) -> usize {
 }
 
 fn is_mark(c: char) -> bool {
-    !c.is_ascii() && unicode_normalization::char::is_combining_mark(c)
+    !c.is_ascii() && is_combining_mark(c)
 }
 
 #[cfg(test)]
@@ -138,6 +144,7 @@ mod tests {
     fn stop_words_are_those_of_the_language() {
         let german = Analyzer::new(&Language::new("de"));
         assert!(german.is_stop_word("nicht") && !german.is_stop_word("what"));
+        assert!(Analyzer::new(&Language::new("el")).is_stop_word(&lower("ἧς")), "whatever the last sigma is");
         assert!(!Analyzer::new(&Language::new("xx")).is_stop_word("the"));
     }
 }

@@ -8,6 +8,7 @@
 //! without what joins them.
 
 mod folding;
+mod letters;
 mod scan;
 mod script;
 mod stem;
@@ -17,7 +18,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 pub(crate) use folding::{fold, lower, plain};
-pub(crate) use scan::{Kind, Words};
+pub(crate) use letters::{is_alphanumeric, is_numeric};
+pub(crate) use scan::{Kind, Words, join};
 pub(crate) use script::{paired, pairs};
 pub(crate) use stem::without_article;
 
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn digits_that_meet_stay_apart() {
-        assert_eq!(terms("v2.14.3"), ["v2.14.3"]);
+        assert_eq!(terms("v2.14.3"), ["2.14.3"], "also written without the letter");
         assert_eq!(terms("1.2.3 is not 123"), ["1.2.3"]);
         assert_eq!(terms("2.14.3-rc1"), ["2.14.3rc1", "rc1"]);
         assert_eq!(terms("12,345 of 98.7654"), ["98.7654"]);

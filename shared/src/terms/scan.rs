@@ -165,15 +165,19 @@ fn has_capital_within(word: &str) -> bool {
     word.chars().zip(word.chars().skip(1)).any(|(one, next)| one.is_lowercase() && next.is_uppercase())
 }
 
-/// Words without what joins them, but for a point between digits, lest 1.23 be 12.3.
+/// Words without what joins them.
 fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let mut joined = String::new();
-    for word in words {
-        let word = fold(word);
-        if joined.ends_with(char::is_numeric) && word.starts_with(char::is_numeric) {
-            joined.push('.');
-        }
-        joined.push_str(&word);
-    }
+    words.for_each(|word| join(&mut joined, &fold(word)));
     if joined.contains(char::is_numeric) { joined } else { stem(&joined) }
+}
+
+/// Adds a folded word to those before it, with a point between digits, lest 1.23 be 12.3. Versions are written with a `v` before
+/// them and without.
+pub(crate) fn join(joined: &mut String, word: &str) {
+    if joined.ends_with(char::is_numeric) && word.starts_with(char::is_numeric) {
+        joined.push('.');
+    }
+    let version = word.strip_prefix('v').filter(|number| number.starts_with(|c: char| c.is_ascii_digit()));
+    joined.push_str(if joined.is_empty() { version.unwrap_or(word) } else { word });
 }

@@ -45,11 +45,12 @@ pub(super) fn stretches(text: &str) -> impl Iterator<Item = (Script, &str)> {
 
 /// The parts of a text by whether its words are known by pairs of characters.
 pub(crate) fn paired(text: &str) -> impl Iterator<Item = (bool, &str)> {
-    // Most texts are seen to have none at a glance.
-    let (ascii, other) = if text.is_ascii() { (text, "") } else { ("", text) };
+    // Most texts are seen to have none at a glance: such characters begin with other bytes in UTF-8.
+    let is_spaced = text.bytes().all(|byte| byte < 0xE0 || byte == 0xE2);
+    let (spaced, other) = if is_spaced { (text, "") } else { ("", text) };
     let others = divided(other, |first, next| first.has_pairs() == next.has_pairs());
     let others = others.map(|(script, part)| (script.has_pairs(), part));
-    (!ascii.is_empty()).then_some((false, ascii)).into_iter().chain(others)
+    (!spaced.is_empty()).then_some((false, spaced)).into_iter().chain(others)
 }
 
 fn divided(text: &str, is_same: impl Fn(Script, Script) -> bool) -> impl Iterator<Item = (Script, &str)> {
@@ -82,6 +83,9 @@ mod tests {
         let parts: Vec<_> = paired("v2は鴨を食べる。").collect();
         assert_eq!(parts, [(false, "v2"), (true, "は鴨を食べる"), (false, "。")]);
         assert_eq!(stretches("").count(), 0);
+        for c in ('\0'..=char::MAX).filter(|c| Script::of(*c).has_pairs()) {
+            assert_eq!(paired(c.encode_utf8(&mut [0; 4])).next().map(|(has_pairs, _)| has_pairs), Some(true), "{c:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::error::Error;
+use crate::telemetry::Traceparent;
 use crate::tenancy::{DocumentId, EventId, RegistrationId, TenantId, WebhookId};
 
 /// What webhooks can be told of.
@@ -97,4 +98,7 @@ pub struct Notice {
     pub registration: RegistrationId,
     /// The event.
     pub event: Event,
+    /// The request that it goes back to: telling of it is a part of its trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Traceparent>,
 }

@@ -22,7 +22,8 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).ok_or("usage: instance <data folder> [workers]")?;
     let defaults = Variables::from_pairs([("LOG_LEVEL", "warn,dynoxide=error")]);
     let variables = Variables::from_process().or(&defaults);
-    telemetry::init(&TelemetryConfig::from_variables(&variables)?)?;
+    let telemetry = telemetry::init(&TelemetryConfig::from_variables(&variables)?)?;
+    tokio::spawn(telemetry.clone().keep_sending());
 
     let settings = Settings::from_variables(DataFolder::open(folder)?, 0, variables)?;
     let workers = std::env::args_os().nth(2).is_some_and(|word| word == "workers");
@@ -30,5 +31,6 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     println!("listening {}", running.url());
     tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
     running.stop().await;
+    telemetry.flush().await;
     Ok(())
 }

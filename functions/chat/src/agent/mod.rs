@@ -82,7 +82,8 @@ impl Agent {
                     tools: if allowance.last { &[] } else { &TOOLS },
                     max_tokens: allowance.max_tokens,
                 };
-                let mut pieces = match turn::guard(&mut stop, bounds.until, models.turn(prompt)).await {
+                let (step, begun) = models.begin(prompt);
+                let mut pieces = match turn::guard(&mut stop, bounds.until, begun).await {
                     Ok(Ok(pieces)) => pieces,
                     Ok(Err(error)) => break Err(error.into()),
                     Err(interrupted) => {
@@ -117,6 +118,7 @@ impl Agent {
                     yield Made::Event(event);
                 }
                 let usage = said.usage.unwrap_or_else(|| Usage::of(read, said.tokens() as u64));
+                turn::note(step, usage, &said, &ending);
                 used.add(usage);
                 bounds.spend(usage);
                 match ending {

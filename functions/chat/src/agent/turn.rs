@@ -4,6 +4,7 @@ use std::future::Future;
 
 use shared::embed::estimated_tokens;
 use shared::error::{Error, ModelFault};
+use shared::telemetry::GenAi;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -50,6 +51,22 @@ pub(super) fn end(ending: Ending, said: &Said, blank: bool, last: bool) -> Optio
         Ending::Stop | Ending::Calls if last => Ok(FinishReason::Length),
         Ending::Stop | Ending::Calls => return None,
     })
+}
+
+/// What traces tell of a turn.
+#[expect(clippy::needless_pass_by_value, reason = "the step ends here")]
+pub(super) fn note(step: GenAi, usage: Usage, said: &Said, ending: &Result<Over, LlmError>) {
+    let (input_tokens, output_tokens) = (usage.input_tokens, usage.output_tokens);
+    tracing::debug!(input_tokens, output_tokens, calls = said.calls.len(), "a turn of the model");
+    step.used(input_tokens as u64, output_tokens as u64);
+    step.said(&said.text);
+    match ending {
+        Ok(Over::Ended(Ending::Calls)) => step.finished("tool_calls"),
+        Ok(Over::Ended(Ending::Length) | Over::Early(FinishReason::Length)) => step.finished("length"),
+        Ok(Over::Ended(Ending::Filtered)) => step.finished("content_filter"),
+        Ok(Over::Ended(Ending::Stop) | Over::Early(_)) => step.finished("stop"),
+        Err(error) => step.failed(error.kind()),
+    }
 }
 
 impl From<Interrupted> for FinishReason {

@@ -70,6 +70,24 @@ pub(crate) struct Call {
     pub(crate) arguments: String,
 }
 
+impl Prompt {
+    /// What the model is told, message by message with its role.
+    fn told(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        std::iter::once(("system", self.system.as_str())).chain(self.messages.iter().flat_map(PromptMessage::parts))
+    }
+}
+
+impl PromptMessage {
+    /// Its texts, each with the role of who says it.
+    fn parts(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::User(text) => vec![("user", text.as_str())],
+            Self::Assistant { text, .. } => vec![("assistant", text.as_str())],
+            Self::Results(outcomes) => outcomes.iter().map(|outcome| ("tool", outcome.text.as_str())).collect(),
+        }
+    }
+}
+
 impl Call {
     /// The arguments, if they are what arguments must be.
     fn object(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
@@ -132,6 +150,17 @@ impl LlmError {
     /// A fault with what is known of it.
     pub(crate) fn new(fault: ModelFault, context: impl Into<String>) -> Self {
         Self { fault, context: context.into(), retry_after: None }
+    }
+
+    /// What traces call it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.fault {
+            ModelFault::Unavailable => "unavailable",
+            ModelFault::Overloaded => "overloaded",
+            ModelFault::TimedOut => "timed_out",
+            ModelFault::Broken => "broken",
+            ModelFault::Refused => "refused",
+        }
     }
 }
 

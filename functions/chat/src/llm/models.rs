@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
+use futures::{StreamExt, TryFutureExt};
 use shared::clients::LlmClient;
 use shared::config::{LlmConfig, LlmKind};
+use shared::telemetry::{self, GenAi, Within};
+use tracing::Instrument;
 
 use super::bedrock::Bedrock;
 use super::openai::Openai;
@@ -27,11 +30,18 @@ impl Models {
         Self { config: Arc::clone(config), extractive, provider }
     }
 
-    /// Begins a turn of the model that the prompt names.
-    pub(crate) async fn turn(&self, prompt: Prompt) -> Result<Turn, LlmError> {
-        match self.config.kind_of(&prompt.model) {
-            LlmKind::Extractive => self.extractive.turn(prompt).await,
-            LlmKind::Bedrock | LlmKind::Openai => self.provider.turn(prompt).await,
-        }
+    /// Begins a turn of the model that the prompt names, and a step of the trace, which is over when the turn is.
+    pub(crate) fn begin(&self, prompt: Prompt) -> (GenAi, impl Future<Output = Result<Turn, LlmError>> + Send) {
+        let (provider, llm) = match self.config.kind_of(&prompt.model) {
+            LlmKind::Extractive => ("ragline", &self.extractive),
+            LlmKind::Bedrock => ("aws.bedrock", &self.provider),
+            LlmKind::Openai => ("openai", &self.provider),
+        };
+        let step = telemetry::chat(provider, &prompt.model, prompt.max_tokens);
+        step.told(prompt.told());
+        let (seen, span) = (step.clone(), step.span().clone());
+        let begun = llm.turn(prompt).instrument(span.clone());
+        let begun = begun.map_ok(|pieces| Within::new(pieces, span).boxed());
+        (step, begun.inspect_err(move |error| seen.failed(error.kind())))
     }
 }

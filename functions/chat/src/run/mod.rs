@@ -13,6 +13,7 @@ use shared::config::LlmKind;
 use shared::documents::Documents;
 use shared::error::Error;
 use shared::http::problem_for;
+use shared::telemetry::{self, Caught, GenAi, Within};
 use shared::tenancy::{ConversationId, MessageId, TenantId};
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -245,13 +246,15 @@ impl Run {
             let (message_id, conversation_id) = (self.answer.id, self.conversation);
             let model = self.answer.model.clone().unwrap_or_default();
             yield Event::Start { message_id, conversation_id, model };
-            let mut made = AssertUnwindSafe(agent.answer()).catch_unwind();
+            let step = telemetry::invoke_agent(self.answer.model.as_deref().unwrap_or_default(), &conversation_id.to_string());
+            let made = Within::new(agent.answer(), step.span().clone());
+            let mut made = AssertUnwindSafe(made).catch_unwind();
             let mut stored = Instant::now();
             let mut end = Err(Error::internal("an answer without an end"));
             while let Some(made) = made.next().await {
                 let step = match made {
-                    Err(_) => {
-                        end = Err(Error::internal("making an answer panicked"));
+                    Err(panic) => {
+                        end = Err(Caught::of(panic).into());
                         break;
                     }
                     Ok(Made::Event(event)) => {
@@ -279,6 +282,8 @@ impl Run {
             };
             self.answer.add(&Event::Done { finish_reason, message_id });
             let (account, used) = (self.account.clone(), self.answer.usage);
+            note(&step, &self.answer, finish_reason);
+            drop((made, step));
             let (stored, settled) = futures::join!(self.store(), account.settle(used));
             note_unsettled(settled, &self.request_id);
             if let Err(error) = stored {
@@ -318,6 +323,16 @@ impl Run {
         problem.request_id.clone_from(&self.request_id);
         problem.retry_after = error.retry_after_seconds();
         Event::Error(Box::new(problem))
+    }
+}
+
+/// What traces tell of an answer.
+fn note(step: &GenAi, answer: &Message, finish_reason: FinishReason) {
+    let used = answer.usage.unwrap_or_default();
+    step.used(used.input_tokens as u64, used.output_tokens as u64);
+    step.said(&answer.content);
+    if finish_reason == FinishReason::Error {
+        step.failed("failed");
     }
 }
 

@@ -6,6 +6,7 @@ use shared::metrics;
 use shared::tenancy::MessageId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::UnderWay;
 use super::log::Log;
@@ -68,7 +69,7 @@ impl Drive {
     /// The events, which a task makes to their end, whatever becomes of the reader.
     pub(super) fn by_task(mut self) -> BoxStream<'static, (u64, Event)> {
         let (sender, mut receiver) = mpsc::channel(WAITING);
-        tokio::spawn(async move {
+        let made = async move {
             let mut reader = Some(sender);
             while let Some(event) = self.next().await {
                 if let Some(sender) = &reader
@@ -79,7 +80,8 @@ impl Drive {
             }
             drop(reader);
             self.end_log().await;
-        });
+        };
+        tokio::spawn(made.in_current_span());
         stream::poll_fn(move |context| receiver.poll_recv(context)).boxed()
     }
 

@@ -14,7 +14,9 @@ use shared::documents::Documents;
 use shared::error::Error;
 use shared::page::Pages;
 use shared::retrieval::{Passage, Retriever};
+use shared::telemetry;
 use shared::texts::Texts;
+use tracing::Instrument;
 
 use crate::llm::Call;
 
@@ -72,6 +74,19 @@ pub(crate) enum Failure {
 impl Toolbox {
     /// Does what a model asks for.
     pub(crate) async fn call(&self, call: &Call) -> Result<Findings, Failure> {
+        let known = TOOLS.iter().map(|tool| tool.name).find(|name| *name == call.name);
+        let step = telemetry::execute_tool(known, &call.id);
+        step.asked(&call.arguments);
+        let found = self.carry_out(call).instrument(step.span().clone()).await;
+        match &found {
+            Ok(_) => {}
+            Err(Failure::Wrong(_)) => step.failed("wrong"),
+            Err(Failure::Away(_)) => step.failed("away"),
+        }
+        found
+    }
+
+    async fn carry_out(&self, call: &Call) -> Result<Findings, Failure> {
         match call.name.as_str() {
             search::NAME => self.search(arguments::parse(&call.arguments)?).await,
             read_document::NAME => self.read_document(arguments::parse(&call.arguments)?).await,

@@ -1,0 +1,60 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use reqwest::redirect::Policy;
+use url::Url;
+
+use super::ClientError;
+
+/// A connection that rested for longer is not used again: nobody may have been there to hear that it was closed.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Takes what is told of requests: a collector of traces, or Sentry.
+#[derive(Debug, Clone)]
+pub(crate) struct Collector {
+    http: reqwest::Client,
+    url: Url,
+    headers: HeaderMap,
+}
+
+/// A collector did not take what it was sent. Says nothing of its address, which may hold a key.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Untaken {
+    /// It answered something else.
+    #[error("it answers {0}")]
+    Refused(StatusCode),
+    /// It did not answer.
+    #[error("{}", if .0.is_timeout() { "no answer in time" } else if .0.is_connect() { "nobody listens" } else { "the connection broke" })]
+    Silent(reqwest::Error),
+}
+
+impl Collector {
+    /// The collector at this address, which is sent these headers and may take so long.
+    pub(crate) fn new(url: Url, headers: HeaderMap, limit: Duration) -> Result<Self, ClientError> {
+        let http = reqwest::Client::builder()
+            .timeout(limit)
+            .pool_idle_timeout(IDLE_LIMIT)
+            // The keys in the headers go nowhere else.
+            .redirect(Policy::none())
+            .user_agent(concat!("Ragline/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| ClientError::Build(format!("a collector: {error}")))?;
+        Ok(Self { http, url, headers })
+    }
+
+    /// Sends a body; an answer other than 2xx is a failure.
+    pub(crate) async fn send(&self, body: Bytes) -> Result<(), Untaken> {
+        let request = self.http.post(self.url.clone()).headers(self.headers.clone()).body(body);
+        let answer = request.send().await.map_err(|error| Untaken::Silent(error.without_url()))?;
+        let status = answer.status();
+        if status.is_success() { Ok(()) } else { Err(Untaken::Refused(status)) }
+    }
+}
+
+impl Untaken {
+    /// Whether nobody was there, or the connection broke: another may do. Not if it took too long.
+    pub(crate) fn is_broken(&self) -> bool {
+        matches!(self, Self::Silent(error) if !error.is_timeout())
+    }
+}
