@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use futures::{StreamExt, stream};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use shared::tenancy::Role;
@@ -19,11 +20,13 @@ use tests::{Instance, TestApp};
 /// A usual model. 100 of its answers at a time are 39 new ones a second.
 const PACE: &str = "ttft300-itl15-len150";
 /// Answers of each way that are measured, by how many run at a time.
-const RUNS: [(usize, usize); 2] = [(1, 20), (100, 400)];
+const RUNS: [(usize, usize); 2] = [(1, 60), (100, 400)];
 /// Parts that the answers of a way are made in, in turn with the other way.
 const ROUNDS: usize = 2;
 /// Answers that are held open.
 const OPEN: usize = 500;
+/// Of these, so many are begun at a time.
+const BEGUN: usize = 10;
 /// What is allowed.
 const GOALS_MS: [f64; 2] = [15.0, 50.0];
 const GOAL_KB: f64 = 100.0;
@@ -44,12 +47,14 @@ async fn main() {
         ("LIMIT_DAILY_TOKENS", "1000000000"),
         ("CHAT_SECONDS", "900"),
         ("LLM_IDLE_TIMEOUT_MS", "900000"),
+        // What takes long is to be seen, not to be done without.
+        ("REDIS_TIMEOUT_MS", "10000"),
     ];
     let token = app.token("acme", "ada", Role::Editor);
     let http = Client::new();
 
     println!("time to the first word, in milliseconds; the model alone says it after 300 in each turn\n");
-    println!("{:<34} {:>7} {:>7} {:>7} {:>7}", "", "median", "p95", "added", "ratio");
+    println!("{:<34} {:>7} {:>7} {:>7} {:>7}", "", "median", "added", "p95", "added");
     for (calls, words) in [(0, "without a search"), (1, "with a search, its query embedded before")] {
         let model_name = format!("{PACE}-tools-{calls}");
         let variables =
@@ -66,15 +71,12 @@ async fn main() {
                 }
             }
             let [direct, through] = times.map(Times::of);
-            let added = through.p95 - direct.p95;
+            let added = [through.median - direct.median, through.p95 - direct.p95];
             println!("{at_once} at a time, {words}");
-            println!("{:<34} {:>7.1} {:>7.1}", "  the model", direct.median, direct.p95);
+            println!("{:<34} {:>7.1} {:>7} {:>7.1}", "  the model", direct.median, "", direct.p95);
             println!(
-                "{:<34} {:>7.1} {:>7.1} {added:>7.1} {:>7.3}  (goal: at most {goal} ms added)",
-                "  Ragline",
-                through.median,
-                through.p95,
-                through.p95 / direct.p95
+                "{:<34} {:>7.1} {:>7.1} {:>7.1} {:>7.1}  (goal: at most {goal} ms added to the p95)",
+                "  Ragline", through.median, added[0], through.p95, added[1]
             );
         }
     }
@@ -88,7 +90,7 @@ async fn main() {
 async fn memory(app: &TestApp, variables: &[(&str, &str)], http: &Client, token: &str) {
     let server = Instance::start(env!("CARGO_BIN_EXE_instance"), app.folder(), variables).await;
     let way = Way::Through { url: format!("{}/chat", server.url()), token: token.to_owned() };
-    let open = |answers| join_all((0..answers).map(|_| way.begin(http)));
+    let open = |answers| stream::iter(0..answers).map(|_| way.begin(http)).buffer_unordered(BEGUN).collect::<Vec<_>>();
     // What the process takes once, it takes now.
     let _warm = open(20).await;
     let Some(before) = resident_kb(server.pid()) else { return println!("\nno /proc here, so no memory is measured") };

@@ -58,9 +58,9 @@ impl Toolbox {
 fn line(document: &Document) -> String {
     let Document { id, filename, collection, chunk_count, updated_at, metadata, .. } = document;
     let changed = updated_at.date();
-    let metadata = match metadata.is_empty() {
-        true => String::new(),
-        false => format!(", metadata {}", Value::Object(metadata.clone())),
-    };
-    format!("{id} {filename} (collection {collection}, {chunk_count} passages, changed {changed}{metadata})")
+    let facts = format!("collection {collection}, {chunk_count} passages, changed {changed}");
+    if metadata.is_empty() {
+        return format!("{id} {filename} ({facts})");
+    }
+    format!("{id} {filename} ({facts}, metadata {})", Value::Object(metadata.clone()))
 }

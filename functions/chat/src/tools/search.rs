@@ -35,9 +35,9 @@ pub(super) struct Search {
     #[serde(default)]
     #[schema(inline)]
     collections: Option<Vec<CollectionId>>,
-    /// Only in documents whose metadata passes, such as {"type": "gte", "key": "year", "value": 2025}. The type is eq, ne, gt, gte,
-    /// lt or lte; in or nin with a list as value; or and or or, with a list of filters instead of key and value. list_documents
-    /// shows the metadata.
+    /// Only in documents whose metadata passes, such as `{"type": "gte", "key": "year", "value": 2025}`. The type is `eq`, `ne`,
+    /// `gt`, `gte`, `lt` or `lte`; `in` or `nin`, with a list as value; or `and` or `or`, with a list of `filters` instead of key
+    /// and value. `list_documents` shows the metadata.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     filters: Option<Map<String, Value>>,
