@@ -161,7 +161,7 @@ async fn work(state: &State, key: &BlobKey, document: Document) -> Result<(), St
 
     let document = begin(state, key, &document, StageName::Embedding).await?;
     let count = u32::try_from(passages.len()).unwrap_or(u32::MAX);
-    let step = tracing::info_span!(target: telemetry::STEP, "embed", ragline.chunks = count);
+    let step = tracing::info_span!(target: telemetry::STEP, "embed", ragline.chunks = i64::from(count));
     let tokens = embedding::store(state, key, &document, passages).instrument(step).await?;
     let edition = state.models.current.edition;
     let indexed = Indexed { chunk_count: count, embedded_tokens: tokens, edition, language };

@@ -53,7 +53,7 @@ pub fn chat(provider: &str, model: &str, max_tokens: u32) -> GenAi {
         gen_ai.operation.name = "chat",
         gen_ai.provider.name = provider,
         gen_ai.request.model = model,
-        gen_ai.request.max_tokens = max_tokens,
+        gen_ai.request.max_tokens = i64::from(max_tokens),
         gen_ai.usage.input_tokens = Empty,
         gen_ai.usage.output_tokens = Empty,
         gen_ai.input.messages = Empty,
@@ -92,8 +92,8 @@ pub fn embeddings(provider: &str, model: &str, dimensions: usize, texts: usize) 
         gen_ai.operation.name = "embeddings",
         gen_ai.provider.name = provider,
         gen_ai.request.model = model,
-        gen_ai.embeddings.dimension.count = dimensions as u64,
-        ragline.embeddings.texts = texts as u64,
+        gen_ai.embeddings.dimension.count = number(dimensions as u64),
+        ragline.embeddings.texts = number(texts as u64),
         gen_ai.usage.input_tokens = Empty,
         error.type = Empty,
         otel.status_code = Empty,
@@ -113,8 +113,8 @@ impl GenAi {
 
     /// What it took, in tokens.
     pub fn used(&self, input: u64, output: u64) {
-        self.0.record("gen_ai.usage.input_tokens", input);
-        self.0.record("gen_ai.usage.output_tokens", output);
+        self.0.record("gen_ai.usage.input_tokens", number(input));
+        self.0.record("gen_ai.usage.output_tokens", number(output));
     }
 
     /// Why a model or an agent ended.
@@ -151,6 +151,11 @@ impl GenAi {
             self.0.record(name, content());
         }
     }
+}
+
+/// A number as OpenTelemetry knows it: any other kind would become a text.
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Messages as the conventions write them (`gen-ai-input-messages.json`).

@@ -131,7 +131,7 @@ impl Root {
 
     /// How a request was answered. `failure` names what went wrong, where something did.
     pub fn answered(&self, status: u16, failure: Option<&str>) {
-        self.0.record("http.response.status_code", status);
+        self.0.record("http.response.status_code", i64::from(status));
         if let Some(kind) = failure {
             self.failed(kind);
         }
