@@ -46,7 +46,10 @@ pub(super) fn layer(config: &TelemetryConfig) -> Result<BoxedLayer, ConfigError>
 
 /// What `LOG_LEVEL` says: a level without a target is that of our own crates.
 fn levels(text: &str) -> Result<Targets, ConfigError> {
-    let given: Targets = text.parse().map_err(|_| ConfigError::Wrong {
+    // A word that is no level would be a target, and nothing else would be logged.
+    let is_known = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    let given = text.split(',').all(is_known).then(|| text.parse::<Targets>().ok()).flatten();
+    let given = given.ok_or_else(|| ConfigError::Wrong {
         name: "LOG_LEVEL",
         value: text.to_owned(),
         allowed: "a level such as info, or target=level pairs".to_owned(),
