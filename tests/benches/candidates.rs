@@ -58,11 +58,11 @@ fn measure(name: &str, language: &str, written: impl Fn(&str) -> String) {
     let mut dice = Dice(7);
     let mut passage = |n: u32| candidate(n, ids[n as usize / 2], language, written(&text(&words, &mut dice)));
     let candidates: Vec<Candidate> = (0..CANDIDATES).map(&mut passage).collect();
-    let [a, b, c, d, e] = [35, 48, 90, 200, 1_000].map(|n| words[n]);
+    let [first, second, third, fourth, fifth] = [35, 48, 90, 200, 1_000].map(|n| words[n]);
     let query = SearchQuery {
         merge_adjacent: true,
         explain: true,
-        ..SearchQuery::new(written(&format!("which {a}s of the {b} {c} for {d}, and how {e}?")))
+        ..SearchQuery::new(written(&format!("which {first}s of the {second} {third} for {fourth}, and how {fifth}?")))
     };
 
     let (mut ranking, mut selecting, mut cutting) = (Vec::new(), Vec::new(), Vec::new());
@@ -112,6 +112,11 @@ fn candidate(n: u32, document_id: DocumentId, language: &str, text: String) -> C
 fn text(words: &[&str], dice: &mut Dice) -> String {
     let mut text = String::new();
     for place in 0..WORDS {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at least 1 and less than the words"
+        )]
         let word = words[(words.len() as f64).powf(dice.throw()) as usize - 1];
         text.push_str(match place % 17 {
             0 if place > 0 => ". ",
