@@ -1,6 +1,6 @@
 //! What is counted and measured.
 //!
-//! [`list`] names all of it, once: with its unit, its help text and the values of its label. Whoever records takes a metric from
+//! `list` names all of it, once: with its unit, its help text and the values of its label. Whoever records takes a metric from
 //! there. Nothing is recorded before [`install`] has given the process a recorder: that of `local` answers Prometheus, that of
 //! a function writes lines that CloudWatch makes metrics of ([`publish`]). Handles are made then, once, so that recording is an
 //! atomic operation and a comparison of short strings.
