@@ -64,6 +64,11 @@ impl DataFolder {
         self.0.join("signing.secret")
     }
 
+    /// How far the stream of the main table was worked off.
+    pub(crate) fn stream_position(&self) -> PathBuf {
+        self.0.join("stream.position")
+    }
+
     /// Which embedding models it has vectors of.
     pub(crate) fn models_memory(&self) -> PathBuf {
         self.0.join("models.json")

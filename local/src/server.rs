@@ -153,8 +153,9 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     // Before anyone can write. The stream of a database elsewhere is consumed where that database is.
     let changes = match &dynamodb {
         Some(own) => {
-            let stream = Stream::open(own.database(), &tables_at.table, consumer).await.map_err(StartError::Part)?;
-            Some(tokio::spawn(stream.run()))
+            let position = settings.data.stream_position();
+            let stream = Stream::open(own.database(), &tables_at.table, position, consumer).await;
+            Some(tokio::spawn(stream.map_err(StartError::Part)?.run()))
         }
         None => None,
     };

@@ -1,3 +1,5 @@
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
@@ -50,7 +52,12 @@ pub(crate) struct Stream {
     consumer: Consumer,
     /// Where the records begin that were not worked off.
     iterator: String,
+    position: Position,
 }
+
+/// The number of the last record that was worked off, in a file: who starts anew goes on behind it.
+#[derive(Clone)]
+struct Position(PathBuf);
 
 /// The one shard that the embedded database gives a stream.
 #[derive(Clone)]
@@ -61,14 +68,21 @@ struct Shard {
 }
 
 impl Stream {
-    /// Stands behind the newest record: what is cached is not older than this start. Every record that is written once
-    /// this has returned will be delivered.
-    pub(crate) async fn open(database: &Database, table: &str, consumer: Consumer) -> Result<Self, String> {
-        let (database, table) = (database.clone(), table.to_owned());
+    /// Stands behind the last record that was worked off, which stands in the file `position`; at the first record if none was.
+    pub(crate) async fn open(
+        database: &Database,
+        table: &str,
+        position: PathBuf,
+        consumer: Consumer,
+    ) -> Result<Self, String> {
+        let (database, table, position) = (database.clone(), table.to_owned(), Position(position));
         blocking(move || {
             let shard = Shard::find(database, &table)?;
-            let iterator = shard.iterator("LATEST", None)?;
-            Ok(Self { shard, consumer, iterator })
+            let iterator = match position.read()? {
+                Some(number) => shard.iterator("AFTER_SEQUENCE_NUMBER", Some(number)),
+                None => shard.iterator("TRIM_HORIZON", None),
+            }?;
+            Ok(Self { shard, consumer, iterator, position })
         })
         .await
     }
@@ -107,8 +121,29 @@ impl Stream {
                 return Ok(None);
             }
         }
+        if let Some(last) = batch.records.into_iter().next_back() {
+            let position = self.position.clone();
+            blocking(move || position.write(&last.dynamodb.sequence_number)).await?;
+        }
         self.iterator = batch.next_shard_iterator.ok_or("the stream has ended")?;
         Ok(Some(if full { Duration::ZERO } else { (taken * REST).clamp(POLL, LAST_REST) }))
+    }
+}
+
+impl Position {
+    fn read(&self) -> Result<Option<String>, String> {
+        match std::fs::read_to_string(&self.0) {
+            Ok(number) => Ok(Some(number)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{}: {error}", self.0.display())),
+        }
+    }
+
+    /// Writes all of it or nothing: who is killed meanwhile has the number before.
+    fn write(&self, number: &str) -> Result<(), String> {
+        let new = self.0.with_extension("new");
+        let written = std::fs::write(&new, number).and_then(|()| std::fs::rename(&new, &self.0));
+        written.map_err(|error| format!("{}: {error}", self.0.display()))
     }
 }
 
