@@ -20,6 +20,11 @@ PARAMETERS ?=
 export PARAMETERS
 ASK := $(if $(YES),--yes)
 
+# For `make load`: what users do (mix, documents, search, chat or upload).
+SCENARIO ?= mix
+# For `make rival`: as many as there are cores.
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN)
+
 export DATA
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
@@ -29,6 +34,9 @@ PACKAGES := $(addprefix --package ,$(FUNCTIONS))
 # As part of the workspace, so that the dependencies are compiled once for this and for the tests.
 BUILD_LOCAL := cargo build --workspace --bin local
 LOCAL := $${CARGO_TARGET_DIR:-target}/debug/local --data $(DATA)
+# Optimised, for what is measured from outside.
+BUILD_FAST := cargo build --workspace --profile bench --bin local --bin scripted-llm
+FAST := --programs $${CARGO_TARGET_DIR:-target}/release
 
 ifeq ($(ARCH),host)
 LAMBDA_BUILD := cargo lambda build --release --lambda-dir target/lambda --compiler cargo
@@ -43,8 +51,8 @@ ifneq ($(origin USER),command line)
 USER := ada
 endif
 
-.PHONY: help run observe watch token redrive reindex test check openapi dashboards observed contract bench eval build footprint deploy delete \
-	smoke cost invoke
+.PHONY: help run observe watch token redrive reindex test check openapi dashboards observed contract bench load soak rival growth eval build \
+	footprint deploy delete smoke cost invoke
 
 help:
 	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
@@ -60,6 +68,10 @@ help:
 	@echo "make contract the running API against its description"
 	@echo "make observed every query of ops/ against a real Prometheus, and what clients counted"
 	@echo "make bench    what the door costs beside a plain GET, and ranking, ingestion, chat and telemetry beside their least"
+	@echo "make load     USERS= MINUTES= SCENARIO=   load a server of its own with users, step by step"
+	@echo "make soak     USERS= MINUTES=       whether memory and descriptors of a loaded server stay flat"
+	@echo "make rival    WORKERS=              Ragline beside the same route in FastAPI"
+	@echo "make growth   how search and ingestion grow with what is stored"
 	@echo "make eval     DATASET=<folder> IDENTIFIERS=<n>   measure the search of the running server"
 	@echo "make invoke   run the functions as Lambda does, and hold their calls against their roles"
 	@echo "make build    build the functions for Lambda and print their sizes"
@@ -135,6 +147,26 @@ contract:
 bench:
 	@scripts/setup.sh redis weights
 	cargo bench --workspace --bench door --bench candidates --bench ingestion --bench chat --bench telemetry
+
+load:
+	@scripts/setup.sh redis load-tools
+	@$(BUILD_FAST)
+	@.tools/load/bin/python tests/load/load.py $(FAST) --users $(or $(USERS),100) --minutes $(or $(MINUTES),1) --scenario $(SCENARIO)
+
+soak:
+	@scripts/setup.sh redis load-tools
+	@$(BUILD_FAST)
+	@.tools/load/bin/python tests/load/load.py --soak $(FAST) --users $(or $(USERS),50) --minutes $(or $(MINUTES),30)
+
+rival:
+	@scripts/setup.sh redis load-tools rival wrk
+	@$(BUILD_FAST)
+	@.tools/load/bin/python tests/load/rival/compare.py $(FAST) --gunicorn .tools/rival/bin/gunicorn --workers $(WORKERS)
+
+growth:
+	@scripts/setup.sh redis load-tools
+	@$(BUILD_FAST)
+	@.tools/load/bin/python tests/load/growth.py $(FAST)
 
 EVAL_NAME = $(if $(DATASET),$(notdir $(abspath $(DATASET))),identifiers)
 EVAL_TENANT = eval-$(EVAL_NAME)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh machine lacks, and says what it does; silent when nothing is missing.
 # Usage: scripts/setup.sh [redis] [prometheus] [weights] [cargo-lambda] [zig] [template-tools] [openapi-tools] [dashboard-tools] [workflow-tools] [schemathesis] [sam]
-#        [node-clients] [openai-client] [doubles]
+#        [node-clients] [openai-client] [doubles] [load-tools] [rival] [wrk]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -56,6 +56,18 @@ install_requirements() {
     [ -x "$TOOLS/bin/pip" ] || { say "making a Python environment in $TOOLS"; python3 -m venv "$TOOLS"; }
     say "installing $*"
     "$TOOLS/bin/pip" install --quiet --disable-pip-version-check "$@"
+}
+
+# install_apart FOLDER REQUIREMENT...
+# In an environment of its own, $TOOLS/FOLDER, since it needs other versions of libraries than the tools do.
+install_apart() {
+    local folder=$TOOLS/$1
+    shift
+    [ "$(cat "$folder/installed" 2>/dev/null)" = "$*" ] && return
+    say "installing $* in $folder"
+    python3 -m venv --clear "$folder"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "$@"
+    echo "$*" >"$folder/installed"
 }
 
 # The linker for Lambda's processor and C library. cargo-lambda finds it as a module of Python.
@@ -121,6 +133,10 @@ for part in "$@"; do
         schemathesis) install_python schemathesis schemathesis==4.32.5 ;;
         node-clients) install_node_clients ;;
         openai-client) install_library openai openai==3.57.0 ;;
+        load-tools) install_apart load locust==2.47.0 matplotlib==3.11.2 ;;
+        rival) install_apart rival fastapi==0.163.2 gunicorn==27.0.1 uvicorn==0.54.0 uvicorn-worker==0.4.0 uvloop==0.23.0 httptools==0.9.0 \
+            'redis[hiredis]==8.1.0' aioboto3==15.5.0 'pyjwt[crypto]==2.15.1' orjson==3.13.0 ;;
+        wrk) install_system wrk wrk wrk ;;
         sam) install_python sam aws-sam-cli==1.170.0 ;;
         *) say "unknown part $part"; exit 2 ;;
     esac
