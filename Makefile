@@ -51,8 +51,12 @@ ifneq ($(origin USER),command line)
 USER := ada
 endif
 
+# For `make freeze`: for how long environments are frozen, and how many of them each time.
+FROZEN ?= 1,60,400
+ENVIRONMENTS ?= 40
+
 .PHONY: help run observe watch token redrive reindex test check openapi dashboards observed contract bench load soak rival growth eval build \
-	footprint deploy delete smoke cost invoke
+	footprint deploy delete smoke cost invoke lambda cold freeze
 
 help:
 	@echo "make run      serve everything on http://127.0.0.1:$(PORT)"
@@ -74,6 +78,9 @@ help:
 	@echo "make growth   how search and ingestion grow with what is stored"
 	@echo "make eval     DATASET=<folder> IDENTIFIERS=<n>   measure the search of the running server"
 	@echo "make invoke   run the functions as Lambda does, and hold their calls against their roles"
+	@echo "make lambda   the functions in environments that are frozen, recycled and killed"
+	@echo "make cold     cold starts, warm events and memory of the built functions, beside a bare one and a rival"
+	@echo "make freeze   FROZEN=1,60,400 ENVIRONMENTS=40   the first request after environments were frozen"
 	@echo "make build    build the functions for Lambda and print their sizes"
 	@echo "make deploy   ENVIRONMENT=dev PARAMETERS=   deploy to AWS"
 	@echo "make delete   ENVIRONMENT=dev       delete what was deployed, but for the data"
@@ -197,6 +204,25 @@ invoke:
 	cargo build --workspace --bins
 	@.tools/bin/python scripts/invoke.py --folder $${CARGO_TARGET_DIR:-target}/debug
 	@.tools/bin/python scripts/permissions.py --folder $${CARGO_TARGET_DIR:-target}/debug
+
+# The functions behind a gateway, in environments that start when they are needed, are frozen, recycled and killed.
+lambda:
+	@scripts/setup.sh redis
+	cargo build --workspace --bins
+	cargo test --workspace --test lambda -- --ignored
+
+# The functions as they were built for Lambda, and beside them what is built in the same way.
+cold:
+	@scripts/setup.sh redis cargo-lambda rival-lambda
+	$(LAMBDA_BUILD) $(PACKAGES) --package hello
+	cargo build --workspace --profile bench --bin lambda
+	@$${CARGO_TARGET_DIR:-target}/release/lambda --functions target/lambda cold --rival .tools/rival-lambda/bin/python
+
+freeze:
+	@scripts/setup.sh redis cargo-lambda
+	$(LAMBDA_BUILD) $(PACKAGES)
+	cargo build --workspace --profile bench --bin lambda
+	@$${CARGO_TARGET_DIR:-target}/release/lambda --functions target/lambda freeze --seconds $(FROZEN) --environments $(ENVIRONMENTS)
 
 deploy:
 	@scripts/setup.sh cargo-lambda zig sam

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh machine lacks, and says what it does; silent when nothing is missing.
 # Usage: scripts/setup.sh [redis] [prometheus] [weights] [cargo-lambda] [zig] [template-tools] [openapi-tools] [dashboard-tools] [workflow-tools] [schemathesis] [sam]
-#        [node-clients] [openai-client] [doubles] [load-tools] [rival] [wrk]
+#        [node-clients] [openai-client] [doubles] [load-tools] [rival] [rival-lambda] [wrk]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -136,6 +136,8 @@ for part in "$@"; do
         load-tools) install_apart load locust==2.47.0 matplotlib==3.11.2 ;;
         rival) install_apart rival fastapi==0.163.2 gunicorn==27.0.1 uvicorn==0.54.0 uvicorn-worker==0.4.0 uvloop==0.23.0 httptools==0.9.0 \
             'redis[hiredis]==8.1.0' aioboto3==15.5.0 'pyjwt[crypto]==2.15.1' orjson==3.13.0 ;;
+        rival-lambda) install_apart rival-lambda awslambdaric==4.2.2 mangum==0.22.0 fastapi==0.163.2 'redis[hiredis]==8.1.0' \
+            aioboto3==15.5.0 'pyjwt[crypto]==2.15.1' orjson==3.13.0 ;;
         wrk) install_system wrk wrk wrk ;;
         sam) install_python sam aws-sam-cli==1.170.0 ;;
         *) say "unknown part $part"; exit 2 ;;

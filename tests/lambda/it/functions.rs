@@ -1,0 +1,169 @@
+//! The functions themselves behind the gateway, in environments that start, are frozen, recycled and killed. `make lambda` builds
+//! the functions and runs these.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda::freeze::{self, Plan};
+use lambda::{Environment, Function, Gateway, Installation, Keeping, beside_this_program};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tests::{Proxy, User};
+use tokio::time::sleep;
+
+const API: [&str; 7] = ["authorizer", "chat", "documents", "health", "search", "upload", "users"];
+const KEEPING: Keeping = Keeping { environments: 2, invocations: None, freezing: true };
+/// Long enough to be in the midst of it.
+const SLOW: Duration = Duration::from_millis(400);
+
+struct Front {
+    installation: Installation,
+    functions: HashMap<String, Arc<Function>>,
+    gateway: Gateway,
+    http: Client,
+}
+
+impl Front {
+    /// All functions of the API, with further variables.
+    async fn start(installation: Installation, keeping: Keeping, variables: &[(&str, &str)]) -> Self {
+        let function = |name| Function::new(installation.program_with(name, variables), keeping);
+        let functions: HashMap<_, _> = API.map(|name| (name.to_owned(), function(name))).into();
+        Self { gateway: Gateway::start(functions.clone()).await, installation, functions, http: Client::new() }
+    }
+
+    /// Someone who reads from the database, whatever is cached.
+    fn ada(&self) -> User<'_> {
+        User::new(&self.http, self.gateway.url(), Some(self.installation.token())).with("cache-control", "no-cache")
+    }
+
+    fn nobody(&self) -> User<'_> {
+        User::new(&self.http, self.gateway.url(), None)
+    }
+
+    /// Kills the process of a function that was started last.
+    fn kill(&self, function: &str) {
+        let pid = *self.functions[function].started().last().unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    }
+}
+
+async fn installation() -> Installation {
+    Installation::start(&beside_this_program()).await
+}
+
+#[tokio::test]
+#[ignore = "needs the functions: make lambda"]
+async fn the_api_is_answered_by_functions_that_are_frozen_between_requests() {
+    let front = Front::start(installation().await, KEEPING, &[]).await;
+    for _ in 0..2 {
+        let list = front.ada().get("/documents").await.expect(200).body;
+        assert_eq!(list["data"].as_array().unwrap().len(), 20);
+        assert!(!front.ada().search("tenants apart").await.is_empty());
+        assert_eq!(front.ada().get("/users/me").await.expect(200).body["id"], "ada");
+        front.nobody().get("/health/ready").await.expect(200);
+
+        let message = json!({ "message": "How are tenants kept apart?" }).to_string();
+        let chat = front.ada().send(Method::POST, "/chat", "application/json", message.into()).await;
+        let text = chat.text().await.unwrap();
+        assert!(text.contains("event: start") && text.contains("event: done"), "{text}");
+    }
+    for (name, function) in &front.functions {
+        assert!(function.started().len() <= 1, "{name} was used again");
+    }
+    front.nobody().get("/documents").await.expect(401);
+}
+
+#[tokio::test]
+#[ignore = "needs the functions: make lambda"]
+async fn a_function_that_is_killed_fails_that_request_only() {
+    let installation = installation().await;
+    let dynamodb = Proxy::start(installation.app().dynamodb_endpoint()).await;
+    let front = Front::start(installation, KEEPING, &[("DYNAMODB_ENDPOINT", &dynamodb.url())]).await;
+    front.ada().get("/documents").await.expect(200);
+
+    dynamodb.delay(Duration::ZERO, SLOW);
+    let killing = async {
+        sleep(SLOW / 2).await;
+        front.kill("documents");
+    };
+    let ada = front.ada();
+    let (answer, ()) = tokio::join!(ada.get("/documents"), killing);
+    answer.expect(502);
+    dynamodb.delay(Duration::ZERO, Duration::ZERO);
+    front.ada().get("/documents").await.expect(200);
+    assert_eq!(front.functions["documents"].started().len(), 2);
+}
+
+#[tokio::test]
+#[ignore = "needs the functions: make lambda"]
+async fn an_upload_whose_function_is_killed_happens_once_when_it_is_repeated() {
+    let installation = installation().await;
+    let dynamodb = Proxy::start(installation.app().dynamodb_endpoint()).await;
+    let front = Front::start(installation, KEEPING, &[("DYNAMODB_ENDPOINT", &dynamodb.url())]).await;
+    let upload = async |name: String| {
+        let text = format!("Killed in the midst of {name}.");
+        let ada = front.ada().with("idempotency-key", &format!("\"{name}\""));
+        ada.upload_with(&format!("{name}.txt"), text.as_bytes(), &[]).await
+    };
+    let names = [0, 1, 2].map(|calls| (calls, format!("call-{calls}")));
+    for (calls, name) in names.clone() {
+        upload(format!("before-{calls}")).await.expect(202);
+        // Each call of the database takes so long, so that it is killed later and later in an upload.
+        dynamodb.delay(Duration::ZERO, SLOW);
+        let killing = async {
+            sleep(SLOW * calls + SLOW / 2).await;
+            front.kill("upload");
+        };
+        let (answer, ()) = tokio::join!(upload(name), killing);
+        answer.expect(502);
+        dynamodb.delay(Duration::ZERO, Duration::ZERO);
+    }
+    for (_, name) in names {
+        let mut answer = upload(name.clone()).await;
+        // Whoever was killed seems to work on it for a while.
+        while answer.status == 409 {
+            sleep(Duration::from_millis(500)).await;
+            answer = upload(name.clone()).await;
+        }
+        answer.expect(202);
+        let list = front.ada().get("/documents?limit=100").await.expect(200).body;
+        let is_named = |document: &&Value| document["filename"] == format!("{name}.txt");
+        assert_eq!(list["data"].as_array().unwrap().iter().filter(is_named).count(), 1, "{name}: {list}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the functions: make lambda"]
+async fn environments_that_are_recycled_fail_no_request() {
+    let keeping = Keeping { invocations: Some(3), ..KEEPING };
+    let front = Front::start(installation().await, keeping, &[]).await;
+    for _ in 0..30 {
+        front.ada().get("/documents").await.expect(200);
+        // The one that ends takes its place until it has.
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(front.functions["documents"].started().len() >= 10);
+}
+
+#[tokio::test]
+#[ignore = "needs the functions: make lambda"]
+async fn a_function_ends_when_it_is_told_to_even_if_it_was_frozen() {
+    let installation = installation().await;
+    for name in API {
+        let mut environment = Environment::start(&installation.program(name)).await.unwrap();
+        environment.freeze().unwrap();
+        assert!(environment.end().await.unwrap().is_some(), "{name} had to be killed");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the functions: make lambda"]
+async fn the_first_request_after_a_freeze_is_answered_in_time_though_all_connections_were_dropped() {
+    let plan = Plan { times: vec![Duration::from_secs(1)], environments: 32 };
+    let report = freeze::run(&installation().await, &plan).await;
+    println!("{report}");
+    assert!(report.is_kept());
+}
