@@ -1,16 +1,17 @@
 //! A part fails; the rest goes on.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use futures::future::try_join_all;
 use http::Request;
 use http_body_util::BodyExt;
 use serde_json::json;
 use shared::clients::Builder;
 use shared::config::Variables;
 use shared::http::boundary;
-use tests::TestApp;
+use tests::{Proxy, TestApp};
 use tower::ServiceExt;
 
 use crate::flow::DUCKS;
@@ -62,6 +63,27 @@ async fn without_the_database_readiness_is_503_with_its_checks_and_liveness_is_2
     assert_eq!(ready["status"], "unavailable");
     assert_eq!(ready["checks"]["dynamodb"]["status"], "failed");
     assert_eq!(ready["checks"]["blobs"]["status"], "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_the_database_that_was_dropped_while_it_rested_holds_up_nobody() {
+    let app = TestApp::start().await;
+    let proxy = Proxy::start(app.dynamodb_endpoint()).await;
+    let builder = Builder::new(Variables::from_pairs([("DYNAMODB_ENDPOINT", proxy.url())])).await;
+    let dynamodb = builder.dynamodb().unwrap();
+    // Of several, a second attempt would only find the next.
+    let asked = async || try_join_all((0..4).map(|_| dynamodb.ping())).await.unwrap();
+    asked().await;
+    let connections = proxy.connections();
+    asked().await;
+    assert_eq!(proxy.connections(), connections, "those that just answered are used again");
+
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    proxy.blackhole_existing();
+    let started = Instant::now();
+    asked().await;
+    assert!(started.elapsed() < Duration::from_millis(300), "{:?}", started.elapsed());
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

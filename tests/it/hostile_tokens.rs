@@ -379,8 +379,7 @@ async fn a_hostile_token_is_refused_without_asking_anybody() {
     let world = World::new().await;
     let verifier = TokenVerifier::new(
         AuthConfig::from_variables(&Variables::from_pairs(world.variables())).expect("the settings are good"),
-    )
-    .unwrap();
+    );
     let hostile = world.hostile();
     assert!(hostile.len() >= 200, "{}", hostile.len());
     for token in &world.good() {

@@ -17,7 +17,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(variables).await;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
-    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
+    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), blobs: None }.warm().await;
     let signer = builder.signer()?;
     let pages = Pages::new(&dynamodb, &signer);
     let config = Arc::new(LlmConfig::from_variables(builder.variables())?);

@@ -15,7 +15,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let signer = builder.signer()?;
     let door = builder.door(&dynamodb, &redis)?;
-    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
+    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), blobs: None }.warm().await;
     let state = documents::State {
         door,
         documents: Documents::new(&dynamodb),

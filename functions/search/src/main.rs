@@ -9,7 +9,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(variables).await;
     let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
     let door = builder.door(&dynamodb, &redis)?;
-    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
+    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), blobs: None }.warm().await;
     let retriever = builder.retriever(&dynamodb, &redis, builder.models()?)?;
     http::run(search::router(search::State { door, retriever }), telemetry).await
 }

@@ -12,7 +12,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(variables).await;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
-    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: Some(&blobs) }.warm().await;
+    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), blobs: Some(&blobs) }.warm().await;
     let signer = builder.signer()?;
     let state = upload::State {
         door,

@@ -19,7 +19,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let builder = Builder::new(variables).await;
     let (dynamodb, redis, signer) = (builder.dynamodb()?, builder.redis()?, builder.signer()?);
     let door = builder.door(&dynamodb, &redis)?;
-    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), door: Some(&door), blobs: None }.warm().await;
+    Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), blobs: None }.warm().await;
     let state = users::State {
         door,
         idempotency: builder.idempotency(&dynamodb, &signer)?,

@@ -1,4 +1,4 @@
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::key::{Algorithm, Key, Keys};
-use crate::clients::ClientError;
 use crate::error::Error;
 
 /// The shortest time between two fetches while there are keys: a flood of tokens with made-up key ids must not become a
@@ -30,7 +29,9 @@ const MAX_BODY: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Jwks {
     url: Url,
-    http: reqwest::Client,
+    /// Made by the first fetch, since it reads the system's certificates: where an authorizer has verified the caller, there is
+    /// none.
+    http: OnceLock<reqwest::Client>,
     held: RwLock<Held>,
     /// When a fetch last began or ended. Whoever holds it is the one who fetches.
     tried: Mutex<Option<Instant>>,
@@ -55,15 +56,8 @@ enum FetchError {
 }
 
 impl Jwks {
-    pub(super) fn new(url: Url) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
-            // What is asked for keys is what the configuration says, and nobody else.
-            .redirect(redirect::Policy::none())
-            // Between two fetches a Lambda environment may be frozen; a kept connection would be dead.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|error| ClientError::Build(format!("the client for JWKS_URL: {error}")))?;
-        Ok(Self { url, http, held: RwLock::default(), tried: Mutex::default() })
+    pub(super) fn new(url: Url) -> Self {
+        Self { url, http: OnceLock::new(), held: RwLock::default(), tried: Mutex::default() }
     }
 
     /// The key with this id that fits the algorithm; without an id, the only key there is. [`Error::Unavailable`] if the
@@ -115,7 +109,7 @@ impl Jwks {
     }
 
     async fn fetch(&self, limit: Duration) -> Result<Keys, FetchError> {
-        let mut response = self.http.get(self.url.clone()).timeout(limit).send().await?;
+        let mut response = self.http()?.get(self.url.clone()).timeout(limit).send().await?;
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status()));
         }
@@ -127,6 +121,19 @@ impl Jwks {
             body.extend_from_slice(&chunk);
         }
         Keys::parse(&body).map_err(FetchError::NoKeys)
+    }
+
+    fn http(&self) -> reqwest::Result<&reqwest::Client> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let http = reqwest::Client::builder()
+            // What is asked for keys is what the configuration says, and nobody else.
+            .redirect(redirect::Policy::none())
+            // Between two fetches a Lambda environment may be frozen; a kept connection would be dead.
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(self.http.get_or_init(|| http))
     }
 
     fn held(&self) -> Held {
@@ -175,7 +182,7 @@ mod tests {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let url = format!("http://{}/keys", listener.local_addr().unwrap());
             tokio::spawn(async { axum::serve(listener, router).await });
-            (issuer, Arc::new(Jwks::new(url.parse().unwrap()).unwrap()))
+            (issuer, Arc::new(Jwks::new(url.parse().unwrap())))
         }
 
         async fn keys(self: Arc<Self>) -> Response {

@@ -12,12 +12,14 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{CredentialProvider, ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{ClientOptions, CredentialProvider, ObjectStore, ObjectStoreExt, WriteMultipart};
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 use super::announcements::Announcements;
+use super::aws_http::AWS_IDLE_LIMIT;
+use super::lazy_http::LazyHttp;
 use super::measured::MeasuredStore;
 use super::tenant_sessions::TenantSessions;
 use super::{ClientError, emulated_credentials};
@@ -266,7 +268,11 @@ pub(super) fn open(
             Ok(Blobs { store: Arc::new(MeasuredStore(store)), bucket: None, announcements: Some(announcements) })
         }
         BlobsLocation::Bucket(bucket) => {
-            let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
+            let options = ClientOptions::new().with_pool_idle_timeout(AWS_IDLE_LIMIT);
+            let mut builder = AmazonS3Builder::new()
+                .with_bucket_name(bucket)
+                .with_client_options(options)
+                .with_http_connector(LazyHttp);
             let mut credentials = aws.credentials_provider();
             if let Some(endpoint) = &config.endpoint {
                 credentials = Some(emulated_credentials());

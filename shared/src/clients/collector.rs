@@ -5,10 +5,7 @@ use http::{HeaderMap, StatusCode};
 use reqwest::redirect::Policy;
 use url::Url;
 
-use super::ClientError;
-
-/// A connection that rested for longer is not used again: nobody may have been there to hear that it was closed.
-const IDLE_LIMIT: Duration = Duration::from_secs(30);
+use super::{ClientError, IDLE_LIMIT};
 
 /// Takes what is told of requests: a collector of traces, or Sentry.
 #[derive(Debug, Clone)]

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
@@ -10,13 +8,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use url::Url;
 
-use super::ClientError;
+use super::{ClientError, IDLE_LIMIT};
 use crate::config::{LlmConfig, LlmKind};
 
 /// A request is sent so often to Bedrock before its answer begins.
 const ATTEMPTS: u32 = 2;
-/// A connection that rested for longer is not used again: nobody may have been there to hear that it was closed.
-const IDLE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The way to the language models of a deployment. It knows no timeouts but that of connecting; how long an answer may take
 /// knows who asks.

@@ -4,10 +4,12 @@
 //! full CPU then whatever its memory size, so handshakes are cheapest there. Nothing about it is fatal.
 
 mod announcements;
+mod aws_http;
 mod blobs;
 mod collector;
 mod content_urls;
 mod dynamodb;
+mod lazy_http;
 mod llm;
 mod measured;
 mod outside;
@@ -27,6 +29,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 pub use self::announcements::ANNOUNCEMENTS_FOLDER;
+use self::aws_http::AwsHttp;
 pub use self::blobs::{BlobKey, Blobs, Fetched};
 pub(crate) use self::collector::Collector;
 pub use self::content_urls::{ContentUrls, Delivery, SignedQuery};
@@ -49,6 +52,8 @@ use crate::rerank::Reranker;
 use crate::retrieval::Retriever;
 use crate::signing::Signer;
 
+/// A connection that rested for longer is not used again: nobody may have been there to hear that it was closed.
+pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// The longest that warming may hold up a start.
 const WARM_LIMIT: Duration = Duration::from_millis(1_500);
 
@@ -78,7 +83,11 @@ impl Builder {
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
             .or_else("us-east-1");
-        let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).region(region).load().await;
+        let aws = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .region(region)
+            .http_client(AwsHttp::new(&variables))
+            .load()
+            .await;
         Self { variables, aws, sessions: OnceLock::new() }
     }
 
@@ -153,7 +162,7 @@ impl Builder {
 
     /// The verifier of bearer tokens.
     pub fn verifier(&self) -> Result<TokenVerifier, ClientError> {
-        TokenVerifier::new(AuthConfig::from_variables(&self.variables)?)
+        Ok(TokenVerifier::new(AuthConfig::from_variables(&self.variables)?))
     }
 
     /// The authenticator of tokens and API keys.
@@ -193,8 +202,6 @@ pub struct Clients<'a> {
     pub redis: Option<&'a Redis>,
     /// Warmed by asking for an object that is not there.
     pub blobs: Option<&'a Blobs>,
-    /// Warmed by fetching the issuer's keys.
-    pub door: Option<&'a Door>,
 }
 
 impl Clients<'_> {
@@ -215,11 +222,6 @@ impl Clients<'_> {
                 async {
                     if let Some(blobs) = self.blobs {
                         let _ = blobs.ping().await;
-                    }
-                },
-                async {
-                    if let Some(door) = self.door {
-                        door.authenticator().warm().await;
                     }
                 },
             )

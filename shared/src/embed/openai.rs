@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{EmbedError, Embedder, normalise};
-use crate::clients::ClientError;
+use crate::clients::{ClientError, IDLE_LIMIT};
 use crate::config::EmbeddingConfig;
 
 /// Texts in one call.
@@ -46,6 +46,7 @@ impl OpenaiEmbedder {
         Ok(Self {
             http: reqwest::Client::builder()
                 .timeout(config.timeout)
+                .pool_idle_timeout(IDLE_LIMIT)
                 .build()
                 .map_err(|error| wrong(error.to_string()))?,
             url: Url::parse(&url).map_err(|error| wrong(error.to_string()))?,

@@ -3,7 +3,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{Model, Relevances, RerankError};
-use crate::clients::ClientError;
+use crate::clients::{ClientError, IDLE_LIMIT};
 use crate::config::RerankConfig;
 
 /// Any server that speaks Cohere's `POST /v1/rerank` or `/v2/rerank`, whose requests and answers are the same as far as they
@@ -25,7 +25,7 @@ struct Request<'a> {
 
 impl Cohere {
     pub(super) fn new(config: &RerankConfig, url: &Url) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder().timeout(config.budget).build();
+        let http = reqwest::Client::builder().timeout(config.budget).pool_idle_timeout(IDLE_LIMIT).build();
         Ok(Self {
             http: http.map_err(|error| ClientError::Build(format!("RERANK_URL: {error}")))?,
             url: url.clone(),

@@ -1,0 +1,50 @@
+use std::time::Duration;
+
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+use crate::config::Variables;
+
+/// A connection to AWS that rested for longer is not used again. While a Lambda environment is frozen, its connections may be
+/// dropped without a word. What is sent on such a one is missed only when the time for the attempt is over, and a write cannot be
+/// sent again as if it had never been. A new connection takes some milliseconds, with the session of TLS that is known.
+pub(super) const AWS_IDLE_LIMIT: Duration = Duration::from_secs(1);
+/// Those that certify AWS. To read the hundreds of a system would take longer than all else of a start.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
+
+/// The HTTP client that all clients of AWS share.
+#[derive(Debug)]
+pub(super) struct AwsHttp(SharedHttpClient);
+
+impl AwsHttp {
+    /// One that trusts the certificates in the file that `AWS_CA_BUNDLE` names, or otherwise Amazon's.
+    pub(super) fn new(variables: &Variables) -> Self {
+        let roots = variables.optional_text("AWS_CA_BUNDLE").and_then(|file| {
+            let unread = |error| tracing::error!(%error, "AWS_CA_BUNDLE cannot be read");
+            std::fs::read(file).map_err(unread).ok()
+        });
+        let roots = TrustStore::empty().with_pem_certificate(roots.unwrap_or_else(|| AMAZON_ROOTS.to_owned()));
+        let mut builder =
+            Builder::new().pool_idle_timeout(AWS_IDLE_LIMIT).tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+        if let Ok(trusted) = TlsContext::builder().with_trust_store(roots).build() {
+            builder = builder.tls_context(trusted);
+        }
+        Self(builder.build_https())
+    }
+}
+
+impl HttpClient for AwsHttp {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    // Not `validate_base_client_config`, for which each client would make a connector to throw it away.
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
+}
