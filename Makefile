@@ -215,13 +215,13 @@ lambda:
 cold:
 	@scripts/setup.sh redis cargo-lambda rival-lambda
 	$(LAMBDA_BUILD) $(PACKAGES) --package hello
-	cargo build --workspace --profile bench --bin lambda
+	cargo build --workspace --profile bench --bin lambda --bin extract
 	@$${CARGO_TARGET_DIR:-target}/release/lambda --functions target/lambda cold --rival .tools/rival-lambda/bin/python
 
 freeze:
 	@scripts/setup.sh redis cargo-lambda
 	$(LAMBDA_BUILD) $(PACKAGES)
-	cargo build --workspace --profile bench --bin lambda
+	cargo build --workspace --profile bench --bin lambda --bin extract
 	@$${CARGO_TARGET_DIR:-target}/release/lambda --functions target/lambda freeze --seconds $(FROZEN) --environments $(ENVIRONMENTS)
 
 deploy:
