@@ -228,7 +228,7 @@ async fn begin(state: &State, key: &BlobKey, document: &Document, stage: StageNa
 pub(crate) async fn tell(state: &State, key: &BlobKey, also: &[Scope]) {
     let scopes = [&[Scope::Document(key.document), Scope::Documents], also].concat();
     if let Err(error) = state.epochs.renew(&key.tenant, &scopes).await {
-        tracing::warn!(tenant = %key.tenant, %error, "the cache could not be told how a document gets on");
+        tracing::debug!(tenant = %key.tenant, %error, "the cache could not be told how a document gets on");
     }
 }
 

@@ -123,7 +123,7 @@ impl Epochs {
         }
         let Err(error) = self.renew(tenant, scopes).await else { return Ok(()) };
         metrics::CACHE_NOT_TOLD.add(1);
-        tracing::warn!(%tenant, %error, "the cache could not be told of a change");
+        tracing::debug!(%tenant, %error, "the cache could not be told of a change");
         self.leave_mark(tenant).await?;
         if error.is_refusal() {
             return Ok(());

@@ -256,7 +256,7 @@ impl Gate {
                 (Standing { subject: Subject::Ip, policy: bucket.1, fill }, lacking)
             }
             Err(error) => {
-                note(&error);
+                tracing::debug!(%error, "an address is counted without the cache");
                 let bucket = (bucket.0.clone(), bucket.1.share(self.share(spends)));
                 let (standings, lacking) = self.memory.take(std::slice::from_ref(&bucket), 1, Instant::now());
                 let fill = standings.first().map_or(0, |standing| standing.fill);
@@ -378,13 +378,6 @@ fn denied(mut standings: Vec<Standing>, lacking: &[(Subject, Duration)]) -> Deni
     Denied { standings, violated: lacking.iter().map(|(subject, _)| *subject).collect(), retry_after }
 }
 
-/// A line for each failure, but not for each request that is decided without the cache because of it.
-fn note(error: &CacheError) {
-    if !matches!(error, CacheError::NotConfigured | CacheError::Resting) {
-        tracing::warn!(%error, "the door decides without the cache");
-    }
-}
-
 /// Why the cache gave no decision.
 enum AskError {
     /// It is away.
@@ -395,7 +388,7 @@ enum AskError {
 
 impl From<CacheError> for AskError {
     fn from(error: CacheError) -> Self {
-        note(&error);
+        tracing::debug!(%error, "the door decides without the cache");
         Self::Cache
     }
 }

@@ -58,14 +58,7 @@ impl QueryEmbeddings {
     }
 }
 
-/// The value, or a line in the log: the request goes on without the cache.
+/// The value; the request goes on without the cache if there is none.
 fn or_log<T>(answer: Result<T, CacheError>) -> Option<T> {
-    match answer {
-        Ok(value) => Some(value),
-        Err(CacheError::NotConfigured | CacheError::Resting) => None,
-        Err(error) => {
-            tracing::warn!(%error, "the cache of query vectors did not answer");
-            None
-        }
-    }
+    answer.inspect_err(|error| tracing::debug!(%error, "the cache of query vectors did not answer")).ok()
 }

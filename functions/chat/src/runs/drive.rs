@@ -129,7 +129,7 @@ impl Drive {
             self.is_logged = self.log.close(LAST_WORDS).await;
         }
         if !self.is_logged {
-            tracing::warn!(run = %self.id, "the log of an answer has no end");
+            tracing::debug!(run = %self.id, "the log of an answer has no end");
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::script::{Scripts, Told};
-use super::{Named, Ticket, note};
+use super::{Named, Ticket};
 use crate::event::Event;
 
 /// How often the log is told what happened, that the run lives, and asked whether it is to stop. A run is stopped so much later
@@ -42,8 +42,6 @@ pub(super) struct Log {
     tick: Interval,
     /// Whether the cache was left alone when it was to be told last.
     is_resting: bool,
-    /// How often it was not heard. The first time is logged.
-    failures: u32,
 }
 
 impl Log {
@@ -72,7 +70,6 @@ impl Log {
             telling: None,
             tick,
             is_resting: false,
-            failures: 0,
         }
     }
 
@@ -176,10 +173,7 @@ impl Log {
             }
             Err(error) => {
                 // What was told is told again. The log knows by their numbers what it has.
-                self.failures += 1;
-                if self.failures == 1 {
-                    note(&error, "an answer is made without its log");
-                }
+                tracing::debug!(%error, "an answer is made without its log");
                 false
             }
         }

@@ -119,7 +119,7 @@ impl Runs {
         let reached = match inner.scripts.take(&inner.redis, &ticket, spending).await {
             Ok(reached) => limits.into_iter().find(|(policy, _)| reached == *policy),
             Err(error) => {
-                note(&error, "answers are counted without the cache");
+                tracing::debug!(%error, "answers are counted without the cache");
                 let share = limits.map(|(policy, limit)| (policy, slots::share(limit, inner.share)));
                 share.into_iter().zip([user, tenant]).find(|((_, limit), count)| count > limit).map(|(of, _)| of)
             }
@@ -137,7 +137,11 @@ impl Runs {
         let mut command = redis::cmd("GET");
         command.arg(script::conversation_key(&caller.tenant, conversation));
         let found = inner.redis.query::<Option<String>>(&command).await;
-        found.inspect_err(|error| note(error, "the answer of a conversation is unknown")).ok()??.parse().ok()
+        found
+            .inspect_err(|error| tracing::debug!(%error, "the answer of a conversation is unknown"))
+            .ok()??
+            .parse()
+            .ok()
     }
 
     /// What happened in a run of the caller after an event, and what happens; [`Error::NotFound`] if the caller has none by
@@ -216,7 +220,7 @@ impl Slot {
     pub(crate) async fn release(self) {
         let Runs(inner) = &self.runs;
         if let Err(error) = inner.scripts.release(&inner.redis, &self.ticket).await {
-            note(&error, "a slot was not given back");
+            tracing::debug!(%error, "a slot was not given back");
         }
     }
 }
@@ -256,14 +260,7 @@ where
             Err(error) if begun.elapsed() < limit && !matches!(error, CacheError::NotConfigured) => {
                 tokio::time::sleep(wait).await;
             }
-            heard => return heard.inspect_err(|error| note(error, "a run is out of reach")),
+            heard => return heard.inspect_err(|error| tracing::debug!(%error, "a run is out of reach")),
         }
-    }
-}
-
-/// A line for a failure, but not for each that follows from it.
-fn note(error: &CacheError, what: &str) {
-    if !matches!(error, CacheError::NotConfigured | CacheError::Resting) {
-        tracing::warn!(%error, "{what}");
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::CacheError;
 use crate::metrics;
 
 /// Leaves a failing server alone: after some failures in a row nobody asks it for a while, then one request tries.
@@ -46,14 +47,15 @@ impl Breaker {
         *state = State::default();
     }
 
-    /// Notes a failure; true if the server is left alone now.
-    pub(super) fn failed(&self, now: Instant) -> bool {
+    /// Notes a failure; true if the server is left alone now. The line that says so is the only one of an outage: what follows
+    /// from it, for each request, is no news.
+    pub(super) fn failed(&self, error: &CacheError, now: Instant) -> bool {
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);
         let open = state.failures >= self.failures;
         if open {
             if state.rests_until.is_none() {
-                tracing::warn!(failures = state.failures, "the cache is left alone");
+                tracing::warn!(%error, failures = state.failures, "the cache is left alone");
                 metrics::REDIS_BREAKER_OPEN.set(1.0);
             }
             state.rests_until = Some(now + self.rest);
@@ -75,13 +77,14 @@ mod tests {
         let breaker = Breaker::new(3, Duration::from_secs(1));
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
-        assert!(!breaker.failed(at(0)));
-        assert!(!breaker.failed(at(1)));
+        let failed = |millis| breaker.failed(&CacheError::TimedOut, at(millis));
+        assert!(!failed(0));
+        assert!(!failed(1));
         breaker.succeeded();
-        assert!(!breaker.failed(at(2)), "a success in between begins anew");
-        assert!(!breaker.failed(at(3)));
+        assert!(!failed(2), "a success in between begins anew");
+        assert!(!failed(3));
         assert!(breaker.allows(at(4)));
-        assert!(breaker.failed(at(4)));
+        assert!(failed(4));
         assert!(!breaker.allows(at(1_003)));
         assert!(breaker.allows(at(1_004)), "one tries");
         assert!(!breaker.allows(at(1_005)), "the others wait for it");

@@ -152,7 +152,7 @@ impl Link {
                 } else {
                     metrics::REDIS_FAILURES.add(1);
                     // One that is still being made goes on; one that failed to be made is given up already.
-                    if self.breaker.failed(Instant::now()) && failure.sent {
+                    if self.breaker.failed(&failure.error, Instant::now()) && failure.sent {
                         self.discard(failure.generation);
                     }
                 }
