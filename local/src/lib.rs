@@ -24,5 +24,6 @@ pub use dynamodb::EmbeddedDynamoDb;
 pub use folder::DataFolder;
 pub use issuer::{Issuer, TokenClaims};
 pub use minilm::{MiniLm, ModelError};
+pub use redis::redis_server;
 pub use server::{Running, StartError, start};
 pub use settings::{EmbedderChoice, Settings};

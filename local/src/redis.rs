@@ -13,6 +13,24 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// Another process may take the free port first.
 const TRIES: usize = 3;
 
+/// A `redis-server` that listens to this machine only and keeps nothing. It is killed when the thread that starts it ends, so that
+/// none is left when this process is killed; on Linux, which is the only system that offers this.
+pub fn redis_server(port: u16) -> Command {
+    let mut command = if cfg!(target_os = "linux") {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "redis-server"]);
+        command
+    } else {
+        Command::new("redis-server")
+    };
+    command
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
 /// A `redis-server` of our own. It ends with this value.
 #[derive(Debug)]
 pub(crate) struct RedisServer {
@@ -35,12 +53,8 @@ impl RedisServer {
 
     async fn try_start() -> io::Result<Self> {
         let port = port::free()?;
-        let process = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        let process = redis_server(port)
             .args(["--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("redis-server could not be started: {error}")))?;
         let mut server = Self { process, port };

@@ -1,11 +1,10 @@
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::Stdio;
 use std::time::Duration;
 
 use ::redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisResult};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use crate::process::signal;
 
@@ -93,13 +92,10 @@ impl RedisProcess {
 
 /// A server that listens, or none if it ended at once.
 async fn spawn(port: u16, folder: &TempDir, arguments: &[String]) -> Option<Child> {
-    let mut process = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
+    let mut process = local::redis_server(port)
+        .arg("--dir")
         .arg(folder.path())
         .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
         .spawn()
         .expect("redis-server is installed");
     let listening = async {
