@@ -48,6 +48,8 @@ pub(crate) struct EventSource {
     held: HashMap<Id, Vec<Place>>,
     /// When a worker that was not there is looked for again.
     rest_until: Instant,
+    /// Whether the folder could not be used when it was looked at last.
+    is_failing: bool,
 }
 
 /// An [`EventSource`] that runs.
@@ -59,7 +61,7 @@ pub(crate) struct Delivering {
 impl EventSource {
     pub(crate) fn new(queue: FolderQueue, worker: Worker, rules: Rules) -> Self {
         let (turns, running, held) = (Turns::default(), JoinSet::new(), HashMap::new());
-        Self { queue, worker, rules, turns, running, held, rest_until: Instant::now() }
+        Self { queue, worker, rules, turns, running, held, rest_until: Instant::now(), is_failing: false }
     }
 
     /// Delivers messages until it is stopped.
@@ -72,9 +74,7 @@ impl EventSource {
         loop {
             let delivered = self.deliver();
             metrics::WORKERS_BUSY.set_of(self.rules.queue, self.running.len() as f64);
-            if let Err(error) = delivered {
-                tracing::error!(%error, queue = self.queue.name(), "the folder of a queue cannot be used");
-            }
+            self.note(delivered);
             tokio::select! {
                 _ = &mut stopped => break,
                 () = tokio::time::sleep(POLL) => {}
@@ -92,6 +92,17 @@ impl EventSource {
         for place in std::mem::take(&mut self.held).into_values().flatten() {
             self.put_back(&place);
         }
+    }
+
+    /// A line when the folder fails, and one when it is well again: it is looked at many times a second.
+    fn note(&mut self, delivered: io::Result<()>) {
+        let queue = self.queue.name();
+        match delivered {
+            Err(error) if !self.is_failing => tracing::error!(%error, queue, "the folder of a queue cannot be used"),
+            Ok(()) if self.is_failing => tracing::info!(queue, "the folder of a queue can be used again"),
+            _ => return,
+        }
+        self.is_failing = !self.is_failing;
     }
 
     /// Gives free workers what is due.
@@ -122,14 +133,26 @@ impl EventSource {
         let mut batch = Vec::new();
         while batch.len() < self.rules.batch {
             let Some(next) = self.turns.next(waiting) else { break };
-            // `None` if another process was faster.
-            if let Some(place) = self.queue.receive(&waiting.remove(next), self.rules.visibility)? {
-                let message = message(&self.queue, &place)?;
-                self.turns.begin(place.group.as_ref());
-                batch.push((place, message));
+            match self.take(&waiting.remove(next)) {
+                Ok(Some((place, message))) => {
+                    self.turns.begin(place.group.as_ref());
+                    batch.push((place, message));
+                }
+                // Another process was faster.
+                Ok(None) => {}
+                Err(error) if batch.is_empty() => return Err(error),
+                // What was received until then is to be worked off.
+                Err(_) => break,
             }
         }
         Ok(batch)
+    }
+
+    /// Receives a message. One that cannot be read stays hidden, as if its worker had died.
+    fn take(&self, place: &Place) -> io::Result<Option<(Place, SqsMessage)>> {
+        let Some(place) = self.queue.receive(place, self.rules.visibility)? else { return Ok(None) };
+        let message = message(&self.queue, &place)?;
+        Ok(Some((place, message)))
     }
 
     fn hand_over(&mut self, batch: Vec<(Place, SqsMessage)>) {
