@@ -55,7 +55,7 @@ endif
 FROZEN ?= 1,60,400
 ENVIRONMENTS ?= 40
 
-.PHONY: help run observe watch token redrive reindex test check openapi dashboards observed contract bench load soak rival growth eval build \
+.PHONY: help run observe watch token redrive reindex test chaos check openapi dashboards observed contract bench load soak rival growth eval build \
 	footprint deploy delete smoke cost invoke lambda cold freeze
 
 help:
@@ -66,6 +66,7 @@ help:
 	@echo "make redrive  have what was given up tried anew"
 	@echo "make reindex  have documents re-embedded that lack vectors of the model in use"
 	@echo "make test     all tests"
+	@echo "make chaos    each part fails while the whole is under load: what users see, and that nothing is lost"
 	@echo "make check    format, lints, documentation, template"
 	@echo "make openapi  write docs/openapi.json, the description of the API"
 	@echo "make dashboards   write ops/grafana, the dashboards, and the table of metrics"
@@ -119,6 +120,13 @@ reindex:
 test:
 	@scripts/setup.sh redis weights node-clients openai-client
 	cargo test --workspace
+
+# About ten minutes. FAULTS= names some of them, such as `redis`.
+FAULTS ?= --all
+
+chaos:
+	@scripts/setup.sh redis faketime
+	cargo test --workspace --test chaos -- $(FAULTS)
 
 check:
 	@scripts/setup.sh template-tools openapi-tools workflow-tools dashboard-tools prometheus sam

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a fresh machine lacks, and says what it does; silent when nothing is missing.
-# Usage: scripts/setup.sh [redis] [prometheus] [weights] [cargo-lambda] [zig] [template-tools] [openapi-tools] [dashboard-tools] [workflow-tools] [schemathesis] [sam]
+# Usage: scripts/setup.sh [redis] [prometheus] [faketime] [weights] [cargo-lambda] [zig] [template-tools] [openapi-tools] [dashboard-tools] [workflow-tools] [schemathesis] [sam]
 #        [node-clients] [openai-client] [doubles] [load-tools] [rival] [rival-lambda] [wrk]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -79,6 +79,11 @@ install_zig() {
     }
 }
 
+# Only Linux loads it; elsewhere what needs it is skipped.
+install_faketime() {
+    have apt-get && install_system faketime faketime faketime || true
+}
+
 install_weights() {
     local folder="$DATA/models/all-MiniLM-L6-v2"
     [ -f "$folder/model.safetensors" ] && return
@@ -122,6 +127,7 @@ for part in "$@"; do
     case $part in
         redis) install_system redis-server redis-server redis ;;
         prometheus) install_system promtool prometheus prometheus ;;
+        faketime) install_faketime ;;
         weights) install_weights ;;
         cargo-lambda) install_python cargo-lambda cargo-lambda==1.9.2 ;;
         zig) install_zig ;;

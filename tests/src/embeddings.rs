@@ -46,9 +46,14 @@ impl Embeddings {
         Self { url, shared }
     }
 
+    /// The address that `/embeddings` is appended to.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The variables with which an installation asks it.
     pub fn variables(&self) -> [(&str, &str); 4] {
-        let url = ("OPENAI_BASE_URL", self.url.as_str());
+        let url = ("OPENAI_BASE_URL", self.url());
         [("EMBEDDER", "openai"), url, ("EMBEDDING_MODEL", "hashing"), ("EMBEDDING_TIMEOUT_MS", "600000")]
     }
 

@@ -3,10 +3,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, Command};
 
-use crate::DEFAULTS;
-use crate::process::signal;
+use crate::process::{limit, signal};
+use crate::{DEFAULTS, Log};
 
 /// The longest that an instance may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -30,11 +30,11 @@ impl Instance {
         Self::start_as(Command::new(binary).arg(data).arg("workers"), variables).await
     }
 
-    /// Starts a command of the program whose standard error is to be read by who starts it.
-    pub(crate) async fn start_and_read(command: &mut Command, variables: &[(&str, &str)]) -> (Self, ChildStderr) {
-        let mut instance = Self::start_as(command, variables).await;
+    /// Starts a command of the program, and reads its log.
+    pub async fn start_and_read(command: &mut Command, variables: &[(&str, &str)]) -> (Self, Log) {
+        let mut instance = Self::start_as(command.stderr(Stdio::piped()), variables).await;
         let errors = instance.process.stderr.take().expect("standard error is piped");
-        (instance, errors)
+        (instance, Log::read(errors))
     }
 
     async fn start_as(command: &mut Command, variables: &[(&str, &str)]) -> Self {
@@ -62,6 +62,16 @@ impl Instance {
     /// The id of its process.
     pub fn pid(&self) -> u32 {
         self.process.id().expect("the instance runs")
+    }
+
+    /// Ends it at once.
+    pub async fn kill(&mut self) {
+        self.process.kill().await.unwrap();
+    }
+
+    /// Sets a limit of its resources, named as `prlimit` names it: `--nofile=1024:1024`.
+    pub fn limit(&self, name: &str) {
+        limit(self.pid(), name);
     }
 
     /// Freezes it, as Lambda does between requests.

@@ -20,6 +20,7 @@ mod embeddings;
 mod instance;
 mod issuer;
 pub mod llm;
+mod log;
 mod meter;
 mod monitor;
 mod process;
@@ -56,6 +57,7 @@ pub use collector::{Collector, Span};
 pub use embeddings::Embeddings;
 pub use instance::Instance;
 pub use issuer::Issuer;
+pub use log::Log;
 pub use meter::{Bill, Meter, Signed};
 pub use monitor::Monitor;
 pub use proxy::Proxy;
@@ -66,7 +68,7 @@ pub use signing_key::SigningKey;
 pub use sse::{Event, events};
 pub use streamed::{Streamed, markers};
 pub use sts::Sts;
-pub use user::{Answer, User};
+pub use user::{Answer, User, form};
 pub use watched::Watched;
 
 /// Vectors without weights, and limits that no test reaches unless it means to.
@@ -99,24 +101,30 @@ impl TestApp {
     /// its own.
     pub async fn start_with(variables: &[(&str, &str)]) -> Self {
         let variables = Variables::from_pairs(variables.iter().copied()).or(&Variables::from_pairs(DEFAULTS));
-        Self::start_in(tempfile::tempdir().unwrap(), EmbedderChoice::Configured, variables).await
+        Self::start_in(tempfile::tempdir().unwrap(), EmbedderChoice::Configured, variables, true).await
+    }
+
+    /// The same, which works no queue off: that is left to an [`Instance`] over its folder.
+    pub async fn start_idle_with(variables: &[(&str, &str)]) -> Self {
+        let variables = Variables::from_pairs(variables.iter().copied()).or(&Variables::from_pairs(DEFAULTS));
+        Self::start_in(tempfile::tempdir().unwrap(), EmbedderChoice::Configured, variables, false).await
     }
 
     /// An installation with the default embedder, or `None` where its weights are not on this machine.
     pub async fn start_with_minilm() -> Option<Self> {
         let weights = data::weights()?;
         let folder = tempfile::tempdir().unwrap();
-        Some(Self::start_in(folder, EmbedderChoice::Minilm(weights), Variables::from_pairs(DEFAULTS)).await)
+        Some(Self::start_in(folder, EmbedderChoice::Minilm(weights), Variables::from_pairs(DEFAULTS), true).await)
     }
 
-    async fn start_in(folder: TempDir, embedder: EmbedderChoice, variables: Variables) -> Self {
+    async fn start_in(folder: TempDir, embedder: EmbedderChoice, variables: Variables, workers: bool) -> Self {
         let settings = Settings {
             data: DataFolder::open(folder.path()).unwrap(),
             port: 0,
             embedder,
             variables: variables.clone(),
             extractor: reading::extractor(),
-            workers: true,
+            workers,
         };
         let running = local::start(&settings).await.expect("the installation starts");
         // A redirection is an answer, too.
@@ -133,7 +141,7 @@ impl TestApp {
     pub async fn restart_with(self, variables: &[(&str, &str)]) -> Self {
         self.running.stop().await;
         let variables = Variables::from_pairs(variables.iter().copied()).or(&self.variables);
-        Self::start_in(self.folder, EmbedderChoice::Configured, variables).await
+        Self::start_in(self.folder, EmbedderChoice::Configured, variables, true).await
     }
 
     /// Stops everything.

@@ -17,7 +17,7 @@ const CHUNK: usize = 16 * 1024;
 pub struct Proxy {
     scheme: String,
     address: SocketAddr,
-    target: SocketAddr,
+    target: Arc<Mutex<SocketAddr>>,
     traffic: Arc<Mutex<Traffic>>,
     connections: Arc<Mutex<JoinSet<()>>>,
     cut: watch::Sender<()>,
@@ -49,12 +49,11 @@ impl Proxy {
     /// A proxy on a free port in front of an address such as `redis://127.0.0.1:6379`.
     pub async fn start(target: &str) -> Self {
         let url: Url = target.parse().unwrap();
-        let target = url.socket_addrs(|| None).unwrap()[0];
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut proxy = Self {
             scheme: url.scheme().to_owned(),
             address: listener.local_addr().unwrap(),
-            target,
+            target: Arc::new(Mutex::new(address(&url))),
             traffic: Arc::default(),
             connections: Arc::default(),
             cut: watch::Sender::new(()),
@@ -75,8 +74,13 @@ impl Proxy {
         (traffic.to_target, traffic.to_client) = (to_target, to_client);
     }
 
+    /// From now on nothing passes, and neither end is told, whether a connection stands or is made later.
+    pub fn silence(&self) {
+        self.traffic.lock().unwrap().silent_below = usize::MAX;
+    }
+
     /// From now on nothing passes on the connections that stand, and neither end is told: so does a gateway drop idle
-    /// connections. New ones work.
+    /// connections. New ones work; this is also how a silence ends.
     pub fn blackhole_existing(&self) {
         let mut traffic = self.traffic.lock().unwrap();
         traffic.silent_below = traffic.sent.len();
@@ -97,6 +101,12 @@ impl Proxy {
         let mut connections = std::mem::take(&mut *self.connections.lock().unwrap());
         self.cut.send_replace(());
         while connections.join_next().await.is_some() {}
+    }
+
+    /// Leads to another address from now on. Connections to the one before are reset.
+    pub async fn lead_to(&self, target: &str) {
+        *self.target.lock().unwrap() = address(&target.parse().unwrap());
+        self.cut().await;
     }
 
     /// Refuses new connections. Those that stand go on.
@@ -133,10 +143,11 @@ impl Proxy {
     }
 
     fn listen(&mut self, listener: TcpListener) {
-        let (target, traffic) = (self.target, Arc::clone(&self.traffic));
+        let (target, traffic) = (Arc::clone(&self.target), Arc::clone(&self.traffic));
         let (connections, cut) = (Arc::clone(&self.connections), self.cut.subscribe());
         self.listener.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let target = *target.lock().unwrap();
                 let mut connections = connections.lock().unwrap();
                 // A cut that came before this connection is not for it.
                 let mut cut = cut.clone();
@@ -145,6 +156,10 @@ impl Proxy {
             }
         });
     }
+}
+
+fn address(url: &Url) -> SocketAddr {
+    url.socket_addrs(|| None).unwrap()[0]
 }
 
 async fn serve(mut client: TcpStream, target: SocketAddr, traffic: Arc<Mutex<Traffic>>, mut cut: watch::Receiver<()>) {

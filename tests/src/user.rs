@@ -63,11 +63,16 @@ impl<'a> User<'a> {
 
     /// Sends a request as it is.
     pub async fn send(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Response {
+        self.try_send(method, path, kind, body).await.expect("the server answers")
+    }
+
+    /// The same to a server that may die meanwhile.
+    pub async fn try_send(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> reqwest::Result<Response> {
         let mut request = self.request(method, path);
         if !kind.is_empty() {
             request = request.header("content-type", kind).body(body);
         }
-        request.send().await.expect("the server answers")
+        request.send().await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -100,8 +105,8 @@ impl<'a> User<'a> {
 
     /// `POST` to a server that may die meanwhile: no answer then.
     pub async fn try_post(&self, path: &str, body: Value) -> Option<Answer> {
-        let request = self.request(Method::POST, path).header("content-type", "application/json");
-        Some(read(request.body(body.to_string()).send().await.ok()?).await)
+        let body = body.to_string().into_bytes();
+        Some(read(self.try_send(Method::POST, path, "application/json", body).await.ok()?).await)
     }
 
     /// `PUT`.
@@ -121,20 +126,7 @@ impl<'a> User<'a> {
 
     /// Uploads a file with further fields.
     pub async fn upload_with(&self, filename: &str, bytes: &[u8], fields: &[(&str, &str)]) -> Answer {
-        const BOUNDARY: &str = "b0undary-of-the-tests";
-        let mut body = Vec::new();
-        for (name, value) in fields {
-            let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-            body.extend_from_slice(head.as_bytes());
-        }
-        let head = format!(
-            "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{filename}\"\r\n\
-             content-type: application/octet-stream\r\n\r\n"
-        );
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(bytes);
-        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
-        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        let (kind, body) = form(filename, bytes, fields);
         read(self.send(Method::POST, "/documents/upload", &kind, body).await).await
     }
 
@@ -182,6 +174,24 @@ impl<'a> User<'a> {
             }
         }
     }
+}
+
+/// A form with a file, as `multipart/form-data`: the content type, and the body.
+pub fn form(filename: &str, bytes: &[u8], fields: &[(&str, &str)]) -> (String, Vec<u8>) {
+    const BOUNDARY: &str = "b0undary-of-the-tests";
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        let head = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend_from_slice(head.as_bytes());
+    }
+    let head = format!(
+        "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{filename}\"\r\n\
+         content-type: application/octet-stream\r\n\r\n"
+    );
+    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(bytes);
+    body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+    (format!("multipart/form-data; boundary={BOUNDARY}"), body)
 }
 
 async fn read(response: Response) -> Answer {

@@ -1,17 +1,13 @@
 use std::path::Path;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 
 use local::{DataFolder, Issuer, TokenClaims};
 use serde_json::Value;
 use shared::tenancy::Role;
 use tempfile::TempDir;
 use time::OffsetDateTime;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{ChildStderr, Command};
-use tokio::task::JoinSet;
+use tokio::process::Command;
 
-use crate::{Collector, Instance, User};
+use crate::{Collector, Instance, Log, User};
 
 /// A whole installation as a process of its own, all of whose log is read, and which tells a [`Collector`] of its traces and
 /// failures.
@@ -21,12 +17,6 @@ pub struct Watched {
     log: Log,
     folder: TempDir,
     http: reqwest::Client,
-}
-
-/// The lines of a process, which are JSON.
-struct Log {
-    lines: Arc<Mutex<Vec<String>>>,
-    _reader: JoinSet<()>,
 }
 
 impl Watched {
@@ -41,9 +31,9 @@ impl Watched {
             ("LOG_LEVEL", "info,dynoxide=error"),
         ];
         let mut command = Command::new(binary);
-        command.arg(folder.path()).arg("workers").envs(own).stderr(Stdio::piped());
-        let (instance, errors) = Instance::start_and_read(&mut command, variables).await;
-        Self { instance, collector, log: Log::read(errors), folder, http: reqwest::Client::new() }
+        command.arg(folder.path()).arg("workers").envs(own);
+        let (instance, log) = Instance::start_and_read(&mut command, variables).await;
+        Self { instance, collector, log, folder, http: reqwest::Client::new() }
     }
 
     /// What it tells of itself.
@@ -76,26 +66,11 @@ impl Watched {
 
     /// The lines of its log so far.
     pub fn lines(&self) -> Vec<String> {
-        self.log.lines.lock().unwrap().clone()
+        self.log.lines()
     }
 
     /// The same as JSON, for which each line must be.
     pub fn log(&self) -> Vec<Value> {
-        let read = |line: &String| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        self.lines().iter().map(read).collect()
-    }
-}
-
-impl Log {
-    fn read(errors: ChildStderr) -> Self {
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let (mut reader, kept) = (JoinSet::new(), Arc::clone(&lines));
-        reader.spawn(async move {
-            let mut errors = BufReader::new(errors).lines();
-            while let Ok(Some(line)) = errors.next_line().await {
-                kept.lock().unwrap().push(line);
-            }
-        });
-        Self { lines, _reader: reader }
+        self.log.values()
     }
 }
