@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::world::{Heard, Tenant, World, code};
 
 /// The longest that anything may take to come to its end. A message that failed waits for up to 15 seconds in all.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// The wait before something is looked at again.
 const AGAIN: Duration = Duration::from_millis(50);
 

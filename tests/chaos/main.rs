@@ -65,7 +65,7 @@ async fn run(faults: &[&Fault], limit: Duration) -> bool {
     let mut outcomes = Vec::new();
     for fault in faults {
         println!("{} …", fault.name);
-        outcomes.push((*fault, attempt(fault, limit).await));
+        outcomes.push((*fault, Box::pin(attempt(fault, limit)).await));
     }
     println!("\n| fault | seconds | what users saw meanwhile | longest | back after | log | |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
