@@ -135,15 +135,12 @@ async fn response(
         stream(body, answer).await;
         return Ok(StatusCode::ACCEPTED);
     }
-    match Limited::new(body, MAX_BUFFERED).collect().await {
-        Ok(body) => {
-            let _ = answer.send(Ok(Answer::Buffered(body.to_bytes())));
-            Ok(StatusCode::ACCEPTED)
-        }
-        Err(_) => {
-            let _ = answer.send(Err(InvokeError::Malformed("it is too large, or torn".to_owned())));
-            Err(StatusCode::PAYLOAD_TOO_LARGE)
-        }
+    if let Ok(body) = Limited::new(body, MAX_BUFFERED).collect().await {
+        let _ = answer.send(Ok(Answer::Buffered(body.to_bytes())));
+        Ok(StatusCode::ACCEPTED)
+    } else {
+        let _ = answer.send(Err(InvokeError::Malformed("it is too large, or torn".to_owned())));
+        Err(StatusCode::PAYLOAD_TOO_LARGE)
     }
 }
 

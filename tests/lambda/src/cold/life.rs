@@ -41,7 +41,7 @@ impl Life {
             warm.push(ask(&mut environment, subject, subject.cached).await?);
         }
         let after = environment.usage()?;
-        let cpu = (after.cpu - before) / events;
+        let cpu = after.cpu.saturating_sub(before) / events;
         Ok(Self { init, init_cpu, first, warm, cpu, rss: after.rss, pss: after.pss })
     }
 }

@@ -41,7 +41,7 @@ pub async fn run(installation: &Installation, plan: &Plan) -> Report {
     for &time in &plan.times {
         groups.push(Group::freeze(installation, time, plan.environments).await);
     }
-    groups.sort_by_key(|group| group.due());
+    groups.sort_by_key(Group::due);
     let mut thaws = Vec::new();
     for group in groups {
         tokio::time::sleep_until(group.due().into()).await;

@@ -10,7 +10,7 @@ use crate::function::Function;
 use crate::invoke_error::InvokeError;
 
 /// How long API Gateway keeps what the authorizer said of a header.
-const KEPT: Duration = Duration::from_secs(300);
+const KEPT: Duration = Duration::from_mins(5);
 
 /// Asks the authorizer who is calling.
 pub(super) struct Callers {
