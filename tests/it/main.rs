@@ -18,6 +18,7 @@ mod chat_extractive;
 mod chat_faults;
 mod chat_filters;
 mod chat_injections;
+mod chat_recall;
 mod chat_resume;
 mod chat_slots;
 mod chat_stop;

@@ -124,14 +124,15 @@ def searcher(client: Client, seed: random.Random) -> Iterator[None]:
 
 
 def talker(client: Client, seed: random.Random) -> Iterator[None]:
-    """Asks questions, and now and then one that the model fails at."""
+    """Asks questions, none of them twice, and now and then one that the model fails at."""
     for number in itertools.count():
-        question = f"What about {seed.choice(WORDS)}?"
+        question = f"What about {seed.choice(WORDS)} {seed.random()}?"
         status, _, said = client.call("POST", "/chat", "/chat", {"message": question, "stream": False})
         assert status == 200, said
         client.counts.add("ragline_chat_answer_seconds_count", outcome=said["finish_reason"])
         client.counts.add("ragline_chat_first_token_seconds_count")
         client.counts.add("ragline_chat_tool_calls_total", outcome="done")
+        client.counts.add("ragline_recalls_total", outcome="miss")
         client.counts.add("searches")
         for direction in ("input", "output"):
             client.counts.add("ragline_chat_tokens_total", said["usage"][f"{direction}_tokens"], direction=direction)

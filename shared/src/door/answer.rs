@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use sha2::{Digest, Sha256};
 
 use crate::auth::{Credential, Identity};
+use crate::tenancy::TenantId;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// Only the caller may keep the answer, and must ask each time whether it still holds.
@@ -141,7 +142,16 @@ pub(super) fn key(identity: &Identity, personal: bool, method: &Method, uri: &Ur
         add(part);
     }
     digest.update(body);
-    format!("{{{}}}:answer:{}", identity.tenant, URL_SAFE_NO_PAD.encode(&digest.finalize()[..16]))
+    named(&identity.tenant, "answer", digest)
+}
+
+/// The key of what is kept about something on the way to answers, in the tenant's slot.
+pub(super) fn recalled(tenant: &TenantId, about: &str) -> String {
+    named(tenant, "recall", Sha256::new_with_prefix(about))
+}
+
+fn named(tenant: &TenantId, kind: &str, digest: Sha256) -> String {
+    format!("{{{tenant}}}:{kind}:{}", URL_SAFE_NO_PAD.encode(&digest.finalize()[..16]))
 }
 
 #[cfg(test)]

@@ -23,14 +23,14 @@ use super::gate::{Allowed, Cached, Decision, Denied, Wanted};
 use super::idempotency::Idempotency;
 use super::limits::{Headers, Standing, Standings};
 use super::records::TenantRecord;
-use super::{Door, Rule, Scope, gate};
+use super::{Door, Recall, Rule, Scope, gate};
 use crate::acting;
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::http::{ClientIp, MAX_JSON, Vouched};
 use crate::metrics;
 use crate::telemetry::{self, Root};
-use crate::tenancy::{DocumentId, Principal, TenantId};
+use crate::tenancy::{DocumentId, Principal};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -217,7 +217,7 @@ impl Guard {
             (_, Some(fault)) => fault.into_response(),
             (None, None) => {
                 // The cache hears of what changed before an answer is kept, so whoever gets that answer sees the change.
-                let perform = |request| self.perform(&identity.tenant, document, request, run);
+                let perform = |request| self.perform(identity, document, request, run);
                 match &self.repeated {
                     Some((repeated, max_body)) => repeated
                         .once(identity, *max_body, request, perform)
@@ -272,21 +272,22 @@ impl Guard {
     /// Runs a route that is not cached, and tells the cache what it changed before the caller hears of it.
     async fn perform<F>(
         &self,
-        tenant: &TenantId,
+        identity: &Identity,
         document: Option<DocumentId>,
-        request: Request,
+        mut request: Request,
         run: impl FnOnce(Request) -> F,
     ) -> Result<Response, Error>
     where
         F: Future<Output = Response>,
     {
+        request.extensions_mut().insert(Recall::new(&self.door, identity));
         let mut response = run(request).await;
         let also = response.extensions_mut().remove::<Changed>().map(|Changed(scope)| scope);
         // What was refused changed nothing; what failed may have.
         if !self.rule.writes.is_empty() && !response.status().is_client_error() {
             let one = document.map(Scope::Document);
             let scopes: Vec<Scope> = self.rule.writes.iter().copied().chain(one).chain(also).collect();
-            self.door.0.epochs.changed(tenant, &scopes).await?;
+            self.door.0.epochs.changed(&identity.tenant, &scopes).await?;
         }
         Ok(response)
     }
@@ -336,8 +337,9 @@ impl Guard {
                 Place::Lead(flight) => {
                     let started = Instant::now();
                     let computed = self.compute(request, run).await;
-                    let storable = computed.as_ref().ok().filter(|answer| self.is_storable(answer));
-                    let stored = self.store(asked, wanted, (&epoch, &set), storable, started.elapsed()).await;
+                    let (tenant, life) = (&asked.identity.tenant, self.rule.cached.unwrap_or_default());
+                    let (answer, took) = (computed.as_ref().ok(), started.elapsed());
+                    let stored = self.door.store(tenant, wanted, (&epoch, &set), answer, life, took).await;
                     let status = match (wanted.anew, stale) {
                         (true, _) => CacheStatus::Request { stored },
                         (false, true) => CacheStatus::Stale { stored },
@@ -389,35 +391,6 @@ impl Guard {
             Err(error) => {
                 parts.headers.remove(CONTENT_LENGTH);
                 Err(Error::internal(error).into_response())
-            }
-        }
-    }
-
-    fn is_storable(&self, answer: &Answer) -> bool {
-        answer.body.len() <= self.door.0.config.cache_max_bytes
-    }
-
-    /// Stores an answer, or ends the lease if there is none to store.
-    async fn store(
-        &self,
-        asked: &gate::Request<'_>,
-        wanted: &Wanted,
-        (epoch, set): (&str, &str),
-        answer: Option<&Answer>,
-        took: Duration,
-    ) -> bool {
-        let life = self.rule.cached.unwrap_or_default();
-        let (redis, tenant) = (&self.door.0.redis, &asked.identity.tenant);
-        match self.door.0.fill.fill(redis, tenant, wanted, epoch, set, answer, life, took).await {
-            Ok(stored) => {
-                if stored {
-                    metrics::CACHE_FILLS.add(1);
-                }
-                stored
-            }
-            Err(error) => {
-                tracing::debug!(%error, "an answer could not be stored");
-                false
             }
         }
     }

@@ -23,6 +23,7 @@ mod idempotency;
 mod limits;
 mod memory;
 mod quotas;
+mod recall;
 mod records;
 mod script;
 mod spending;
@@ -30,19 +31,22 @@ mod spending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::answer::Answer;
 pub use self::epochs::{Epochs, Scope};
 use self::flight::Flights;
-use self::gate::Gate;
+use self::gate::{Gate, Wanted};
 pub use self::guard::{Changed, Guard, Guarded};
 pub use self::idempotency::Idempotency;
 pub use self::limits::{LimitStatus, Limits, Overrides, Plans, Policy, Standings, Subject};
 pub use self::quotas::Quotas;
+pub use self::recall::{Recall, Worked};
 pub use self::records::TenantRecord;
 use self::script::FillScript;
 pub use self::spending::Spending;
 use crate::auth::Authenticator;
 use crate::clients::{DynamoDb, Redis};
 use crate::config::DoorConfig;
+use crate::metrics;
 use crate::tenancy::TenantId;
 use crate::usage::Month;
 
@@ -108,6 +112,31 @@ impl Door {
     /// The plans of the deployment.
     pub fn plans(&self) -> &Plans {
         &self.0.config.plans
+    }
+
+    /// Stores an answer if it is not too large and its epoch still stands, or ends the lease to compute it. Whether it was stored.
+    async fn store(
+        &self,
+        tenant: &TenantId,
+        wanted: &Wanted,
+        (epoch, set): (&str, &str),
+        answer: Option<&Answer>,
+        life: Duration,
+        took: Duration,
+    ) -> bool {
+        let answer = answer.filter(|answer| answer.body.len() <= self.0.config.cache_max_bytes);
+        match self.0.fill.fill(&self.0.redis, tenant, wanted, epoch, set, answer, life, took).await {
+            Ok(stored) => {
+                if stored {
+                    metrics::CACHE_FILLS.add(1);
+                }
+                stored
+            }
+            Err(error) => {
+                tracing::debug!(%error, "an answer could not be stored");
+                false
+            }
+        }
     }
 
     /// For those who change what is cached without a request of their own.

@@ -36,6 +36,8 @@ list! {
     CACHE_REQUESTS: Counter = About::count("ragline_cache_requests_total")
         .by(&["status"], &["hit", "miss", "stale", "collapsed", "bypass"])
         .publishing(&["hit", "miss"]);
+    /// Searches on the way to answers in chats, by what the cache had to do with them.
+    RECALLS: Counter = About::count("ragline_recalls_total").by(&["outcome"], &["hit", "miss", "bypass"]);
     /// Answers written to the cache.
     CACHE_FILLS: Counter = About::count("ragline_cache_fills_total");
     /// Epochs replaced: what was cached of a scope is served no more.

@@ -84,12 +84,6 @@ impl Retriever {
         }
     }
 
-    /// The best passages, best first.
-    pub async fn search(&self, principal: &Principal, query: &SearchQuery) -> Result<Vec<Passage>, Error> {
-        let found = self.find(principal, query).await?;
-        Ok(found.passages.into_iter().map(|found| found.passage).collect())
-    }
-
     /// The best passages, best first, with what was found out about each.
     pub async fn find(&self, principal: &Principal, query: &SearchQuery) -> Result<Found, Error> {
         let mut clock = Clock::start();

@@ -145,6 +145,7 @@ fn searches() -> Row {
             panel("Time by stage, p95", "s", vec![quantile(0.95, &m::SEARCH_STAGE, Some("stage"))]),
             panel("Searches", "ops", vec![rate_of(&m::SEARCH_STAGE, "stage", "select").called("searches")]),
             panel("Vectors of queries", "ops", vec![rate(&m::QUERY_VECTORS, Some("source"))]),
+            panel("Searches in chats", "ops", vec![rate(&m::RECALLS, Some("outcome"))]),
         ],
     }
 }

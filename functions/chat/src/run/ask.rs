@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use shared::door::TenantRecord;
+use shared::door::{Recall, TenantRecord};
 use shared::embed::estimated_tokens;
 use shared::error::Error;
 use shared::http::{Deadline, RequestId};
@@ -18,10 +18,11 @@ pub(crate) const MAX_MESSAGE: usize = 8_000;
 const CHARACTERS: usize = 4;
 
 /// Who asks.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) principal: Principal,
     pub(crate) tenant: TenantRecord,
+    pub(crate) recall: Recall,
     pub(crate) request_id: RequestId,
     /// When the function that answers is ended, if that is known.
     pub(crate) deadline: Option<OffsetDateTime>,
@@ -71,9 +72,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         let principal = Principal::from_request_parts(parts, state).await?;
         let behind = || Error::internal("a request that did not pass the door");
         let tenant = parts.extensions.get().cloned().ok_or_else(behind)?;
+        let recall = parts.extensions.get().cloned().ok_or_else(behind)?;
         let request_id = parts.extensions.get().cloned().ok_or_else(behind)?;
         let deadline = parts.extensions.get().map(|Deadline(at)| *at);
-        Ok(Self { principal, tenant, request_id, deadline })
+        Ok(Self { principal, tenant, recall, request_id, deadline })
     }
 }
 

@@ -164,6 +164,7 @@ async fn agent(
         system: agent::system(&fence, &scope, instructions),
         toolbox: Toolbox {
             retriever: state.retriever.clone(),
+            recall: caller.recall.clone(),
             documents: state.documents.clone(),
             texts: state.texts.clone(),
             pages: state.pages.clone(),

@@ -11,6 +11,7 @@ mod within;
 
 use serde_json::Value;
 use shared::documents::Documents;
+use shared::door::Recall;
 use shared::error::Error;
 use shared::page::Pages;
 use shared::retrieval::{Passage, Retriever};
@@ -42,6 +43,8 @@ pub(crate) static TOOLS: [Tool; 3] = [search::TOOL, read_document::TOOL, list_do
 #[derive(Clone)]
 pub(crate) struct Toolbox {
     pub(crate) retriever: Retriever,
+    /// What was found before.
+    pub(crate) recall: Recall,
     pub(crate) documents: Documents,
     pub(crate) texts: Texts,
     pub(crate) pages: Pages,

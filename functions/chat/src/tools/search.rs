@@ -1,8 +1,11 @@
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use shared::door::{self, Worked};
 use shared::embed::estimated_tokens;
 use shared::error::Error;
-use shared::retrieval::{Filter, SearchQuery};
+use shared::retrieval::{Filter, Passage, SearchQuery};
 use shared::tenancy::CollectionId;
 use utoipa::ToSchema;
 
@@ -21,6 +24,9 @@ pub(super) const TOOL: Tool = Tool {
 const PASSAGES: usize = 8;
 /// The longest query, in characters.
 const MAX_QUERY: usize = 8_000;
+
+/// How long what was found is found again without a search, if nothing changes.
+const KEEP: Duration = Duration::from_mins(1);
 
 const NOTHING: &str = "Nothing was found.";
 
@@ -56,7 +62,7 @@ impl Toolbox {
             return Ok(Findings { note: NOTHING.to_owned(), ..Findings::default() });
         }
         let query = SearchQuery { collections, filter, limit: PASSAGES, ..SearchQuery::new(query) };
-        let mut passages = self.retriever.search(self.scope.principal(), &query).await?;
+        let mut passages = self.recalled(&query).await?;
         let mut taken = 0;
         let fit = passages.iter().take_while(|passage| {
             taken += estimated_tokens(&passage.text);
@@ -70,5 +76,16 @@ impl Toolbox {
             left => format!("{left} more passages were left out, since the result became too long."),
         };
         Ok(Findings { passages, note, ..Findings::default() })
+    }
+    /// The passages for a query, which names its collections.
+    async fn recalled(&self, query: &SearchQuery) -> Result<Vec<Passage>, Error> {
+        // All there is of a query, so that nothing can be forgotten which an answer depends on.
+        let about = format!("{query:?}");
+        let search = || async {
+            let found = self.retriever.find(self.scope.principal(), query).await?;
+            let value = found.passages.into_iter().map(|found| found.passage).collect();
+            Ok(Worked { value, lasts: !found.rerank_failed })
+        };
+        self.recall.or_work(door::Scope::Search, &about, KEEP, search).await
     }
 }
