@@ -363,22 +363,7 @@ async fn api(
             webhook_queue: webhook_queue.clone(),
             pages,
         }));
-    let (epochs, config) = (builder.epochs(&redis, &dynamodb)?, ingest::Config::from_variables(builder.variables())?);
-    let queue = builder.queue("INGEST_QUEUE_URL")?;
-    let changes = changes::State::new(epochs.clone(), &dynamodb, blobs.clone(), webhook_queue);
-    let extractor = settings.extractor.clone();
-    let ingest = ingest::State {
-        tenants,
-        collections,
-        documents,
-        chunks,
-        blobs,
-        texts,
-        extractor,
-        models,
-        epochs,
-        queue,
-        config,
-    };
+    let changes = changes::State::new(builder.epochs(&redis, &dynamodb)?, &dynamodb, blobs.clone(), webhook_queue);
+    let ingest = ingest::State::new(builder, (&dynamodb, &redis, &blobs), models, settings.extractor.clone())?;
     Ok((router, runs, ingest, changes))
 }

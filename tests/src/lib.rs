@@ -39,14 +39,9 @@ mod watched;
 
 use local::{DataFolder, EmbedderChoice, Running, Settings, TokenClaims};
 use reqwest::redirect::Policy;
-use shared::chunks::Chunks;
 use shared::clients::Builder;
-use shared::collections::Collections;
 use shared::config::Variables;
-use shared::documents::Documents;
 use shared::tenancy::Role;
-use shared::tenants::Tenants;
-use shared::texts::Texts;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -164,19 +159,8 @@ impl TestApp {
         let builder = Builder::new(variables.clone().or(self.running.variables())).await;
         let (dynamodb, redis) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
         let blobs = builder.blobs().unwrap();
-        ingest::State {
-            tenants: Tenants::new(&dynamodb),
-            collections: Collections::new(&dynamodb),
-            documents: Documents::new(&dynamodb),
-            chunks: Chunks::new(&dynamodb),
-            texts: Texts::new(&blobs),
-            blobs,
-            extractor: reading::extractor(),
-            models: builder.models().unwrap(),
-            epochs: builder.epochs(&redis, &dynamodb).unwrap(),
-            queue: builder.queue("INGEST_QUEUE_URL").unwrap(),
-            config: ingest::Config::from_variables(builder.variables()).unwrap(),
-        }
+        let models = builder.models().unwrap();
+        ingest::State::new(&builder, (&dynamodb, &redis, &blobs), models, reading::extractor()).unwrap()
     }
 
     /// Where its Redis is.

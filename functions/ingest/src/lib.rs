@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use shared::chunks::Chunks;
-use shared::clients::{Blobs, Queue};
+use shared::clients::{Blobs, Builder, ClientError, DynamoDb, Queue, Redis};
 use shared::collections::Collections;
 use shared::config::{ConfigError, Variables};
 use shared::documents::Documents;
@@ -63,6 +63,30 @@ pub struct State {
     pub queue: Queue,
     /// How a message is tried.
     pub config: Config,
+}
+
+impl State {
+    /// What the worker needs, over these clients.
+    pub fn new(
+        builder: &Builder,
+        (dynamodb, redis, blobs): (&DynamoDb, &Redis, &Blobs),
+        models: Models,
+        extractor: Extractor,
+    ) -> Result<Self, ClientError> {
+        Ok(Self {
+            tenants: Tenants::new(dynamodb),
+            collections: Collections::new(dynamodb),
+            documents: Documents::new(dynamodb),
+            chunks: Chunks::new(dynamodb),
+            blobs: blobs.clone(),
+            texts: Texts::new(blobs),
+            extractor,
+            models,
+            epochs: builder.epochs(redis, dynamodb)?,
+            queue: builder.queue("INGEST_QUEUE_URL")?,
+            config: Config::from_variables(builder.variables())?,
+        })
+    }
 }
 
 /// How the worker works.

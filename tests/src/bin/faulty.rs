@@ -11,17 +11,12 @@ use axum::body::Body;
 use http::Request;
 use local::{DataFolder, Settings, TokenClaims};
 use serde_json::json;
-use shared::chunks::Chunks;
 use shared::clients::Builder;
-use shared::collections::Collections;
 use shared::config::{TelemetryConfig, Variables};
-use shared::documents::Documents;
 use shared::embed::{EmbedError, Embedder, Model, Models};
 use shared::http::boundary;
 use shared::telemetry;
 use shared::tenancy::Role;
-use shared::tenants::Tenants;
-use shared::texts::Texts;
 use tests::User;
 use time::OffsetDateTime;
 use tower::ServiceExt;
@@ -81,19 +76,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let http = reqwest::Client::new();
     let ada = User::new(&http, running.url(), Some(token));
     let document = ada.upload("planted.md", "A planted text.").await;
-    let worker = ingest::State {
-        tenants: Tenants::new(&dynamodb),
-        collections: Collections::new(&dynamodb),
-        documents: Documents::new(&dynamodb),
-        chunks: Chunks::new(&dynamodb),
-        texts: Texts::new(&blobs),
-        blobs,
-        extractor: ingest::Extractor::of_this_program(),
-        models,
-        epochs: builder.epochs(&redis, &dynamodb)?,
-        queue: builder.queue("INGEST_QUEUE_URL")?,
-        config: ingest::Config::from_variables(builder.variables())?,
-    };
+    let extractor = ingest::Extractor::of_this_program();
+    let worker = ingest::State::new(&builder, (&dynamodb, &redis, &blobs), models, extractor)?;
     let mut message = SqsMessage::default();
     message.message_id = Some("m1".to_owned());
     let key = format!("t/acme/{document}/1/original");
