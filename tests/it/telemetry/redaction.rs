@@ -12,7 +12,7 @@ use super::INSTANCE;
 const SECRET: &str = "planted";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_stands_in_a_line_a_span_or_an_event_however_much_is_logged() {
+async fn no_secret_stands_in_a_line_a_span_a_metric_or_an_event_however_much_is_logged() {
     let (llm, receiver) = (ScriptedLlm::start().await, Receiver::start().await);
     receiver.answers(500);
     let of_llm = llm.variables("scripted");
@@ -105,9 +105,13 @@ async fn no_secret_stands_in_a_line_a_span_or_an_event_however_much_is_logged() 
 
     assert!(app.log().len() > 100 && app.collector().spans().len() > 50, "there is something to look at");
     let told = String::from_utf8_lossy(&app.collector().bytes()).to_lowercase();
-    let lines = app.lines();
+    let metrics = app.bearer(None).send(Method::GET, "/metrics", "", Vec::new()).await.text().await.unwrap();
+    assert!(metrics.contains("ragline_door_allowed_total"), "{metrics}");
+    let (lines, metrics) = (app.lines(), metrics.to_lowercase());
     for secret in secrets.iter().map(|secret| secret.to_lowercase()) {
         let found: Vec<_> = lines.iter().filter(|line| line.to_lowercase().contains(&secret)).collect();
+        assert!(found.is_empty(), "{secret}: {found:#?}");
+        let found: Vec<_> = metrics.lines().filter(|line| line.contains(&secret)).collect();
         assert!(found.is_empty(), "{secret}: {found:#?}");
         if let Some(place) = told.find(&secret) {
             let around: String =
