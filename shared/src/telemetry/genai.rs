@@ -1,4 +1,4 @@
-//! What traces tell of models, agents and tools, in the names of OpenTelemetry's semantic conventions for generative AI 1.38
+//! What traces tell of models, agents and tools, in the names of OpenTelemetry's semantic conventions for generative AI 1.41
 //! (status: development), which collectors for language models read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
