@@ -3,16 +3,19 @@
 
 Usage: invoke.py [--folder target/debug] [--lambda target/lambda]
 
-Each function publishes its metrics: what it writes is held against the format of CloudWatch. REST proxy events carry what the authorizer, run first, said of the caller, and a bearer that nobody could verify: so it is the
+Each function publishes its metrics: what it writes is held against the format of CloudWatch. It tells a collector of its traces,
+between an answer and the next event, for then nobody waits and it is not frozen. REST proxy events carry what the authorizer, run first, said of the caller, and a bearer that nobody could verify: so it is the
 authorizer's word that counts, behind a stage. Answers of chat must be in the streaming wire format. The last line reads
 `N passed, M failed`.
 """
 
 import argparse
+import http.server
 import json
 import pathlib
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from typing import IO, Any
@@ -37,7 +40,41 @@ MEASURED = {
     "users": {"CacheRequestsMiss", "RedisCommandSeconds"},
 }
 
+# Has no trace: it is part of what API Gateway does before a request.
+UNTRACED = {"authorizer"}
+
 Looks = Callable[[Answer], Any]
+
+
+class Collector(http.server.ThreadingHTTPServer):
+    """Takes traces (OTLP over HTTP)."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Told)
+        # Of the function that runs; see RuntimeApi.
+        self.course: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_: Any) -> None:
+        """A function that is stopped leaves its connection as it is."""
+
+
+class Told(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Collector
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        is_trace = self.path == "/v1/traces" and b"service.name" in body
+        self.server.course.append("told" if is_trace else f"said to {self.path}: {body[:100]!r}")
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
 
 
 def status(wanted: int, *members: str) -> Looks:
@@ -157,6 +194,22 @@ def published(function: str, output: IO[bytes]) -> bool:
     return right
 
 
+def told(function: str, course: list[str]) -> bool:
+    """Whether a function told of its traces when it should: after each answer, and before it asked for the next event."""
+    for _ in range(50):
+        if course[-1:] == ["asked"]:
+            break
+        time.sleep(0.1)
+    turns = {turn.strip() for turn in " ".join(course).split("asked")[1:-1]}
+    wanted = {"answered"} if function in UNTRACED else {"answered told"}
+    # A worker whose event has nothing in it to work on has nothing to tell.
+    right = turns == wanted or (function in WORKERS and turns <= {"answered", *wanted})
+    print("ok   " if right else "FAIL ", f"{function}: told of traces {course.count('told')} times")
+    if not right:
+        print(f"      {course}")
+    return right
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
@@ -170,11 +223,16 @@ def main() -> int:
     def binary(function: str) -> pathlib.Path:
         return arguments.built / function / "bootstrap" if arguments.built else arguments.folder / function
 
-    outcomes, context = [], {}
+    outcomes, context, collector = [], {}, Collector()
     with services(arguments.folder / "local") as local:
         for function in ("authorizer", *API, *WORKERS):
-            variables = {**local.variables, "METRICS_NAMESPACE": NAMESPACE}
+            variables = {
+                **local.variables,
+                "METRICS_NAMESPACE": NAMESPACE,
+                "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
+            }
             with tempfile.TemporaryFile() as output, running(binary(function), function, variables, output) as (api, _):
+                collector.course = api.course
                 for name, event in samples(function, local.token()).items():
                     if function in API and "httpMethod" in event:
                         event = vouched(event, context)
@@ -182,7 +240,7 @@ def main() -> int:
                     if (function, name) == ("authorizer", "token"):
                         context = answer.json().get("context", {})
                     outcomes.append(report(f"{function}/{name}", WANTED[f"{function}/{name}"], answer))
-                outcomes.append(published(function, output))
+                outcomes += [published(function, output), told(function, api.course)]
     print(f"{outcomes.count(True)} passed, {outcomes.count(False)} failed")
     return 0 if all(outcomes) else 1
 

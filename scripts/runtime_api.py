@@ -41,6 +41,8 @@ class RuntimeApi(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.events: queue.Queue[Any] = queue.Queue()
         self.answers: queue.Queue[Answer] = queue.Queue()
+        # What the function did, in order: it asked for an event, or answered one.
+        self.course: list[str] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, *_: Any) -> None:
@@ -60,6 +62,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        self.server.course.append("asked")
         body = json.dumps(self.server.events.get()).encode()
         self.send_response(200)
         self.send_header("lambda-runtime-aws-request-id", "00000000-0000-0000-0000-000000000000")
@@ -81,6 +84,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.course.append("answered")
         self.server.answers.put(Answer(self.path.rpartition("/")[2], headers, body))
         self.send_response(202)
         self.send_header("content-length", "0")

@@ -1,14 +1,9 @@
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use bytes::Bytes;
 use futures::future::BoxFuture;
-use http_body::{Frame, SizeHint};
 use lambda_http::lambda_runtime::{LambdaEvent, Runtime};
 use lambda_http::request::RequestContext;
 use lambda_http::{Adapter, RequestExt, service_fn};
@@ -55,20 +50,19 @@ where
 {
     let work = async |event: LambdaEvent<E>| {
         let invocation = telemetry::invocation(&event.context.request_id);
-        let answer = work(event.payload).instrument(invocation).await;
-        metrics::flush();
-        answer
+        work(event.payload).instrument(invocation).await
     };
     Runtime::new(service_fn(work)).layer(flushing(telemetry)).run().await
 }
 
-/// Sends what telemetry gathered when an answer is out and before Lambda is asked for the next event: until then the environment
-/// is not frozen, and nobody waits. An answer that is streamed is out when its stream has ended.
+/// Writes metrics and sends what telemetry gathered when an answer is out and before Lambda is asked for the next event: until then
+/// the environment is not frozen, and nobody waits. An answer that is streamed is out when its stream has ended.
 fn flushing(
     telemetry: Telemetry,
 ) -> ThenLayer<impl FnOnce(Outcome) -> BoxFuture<'static, Outcome> + Clone + Send + 'static> {
     ThenLayer::new(move |outcome| {
         Box::pin(async move {
+            metrics::flush();
             telemetry.flush().await;
             outcome
         }) as BoxFuture<'static, Outcome>
@@ -113,36 +107,7 @@ async fn use_event(mut request: Request, next: Next) -> Response {
     if let Some(vouched) = vouched {
         request.extensions_mut().insert(vouched);
     }
-    next.run(request).await.map(|body| Body::new(Flushed(body)))
-}
-
-/// A body after which metrics are written: what happens while an answer streams is among them.
-struct Flushed(Body);
-
-impl http_body::Body for Flushed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.0).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
-}
-
-impl Drop for Flushed {
-    fn drop(&mut self) {
-        metrics::flush();
-    }
+    next.run(request).await
 }
 
 #[cfg(test)]
