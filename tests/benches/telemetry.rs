@@ -21,8 +21,8 @@ use nix::sys::time::TimeValLike;
 use shared::clients::Builder;
 use shared::door::Scope;
 use shared::http::on_lambda;
-use shared::{metrics, telemetry};
 use shared::tenancy::Role;
+use shared::{metrics, telemetry};
 use tests::TestApp;
 use tower::ServiceExt;
 

@@ -12,6 +12,8 @@ use crate::config::Variables;
 
 /// The most numbers of a metric in one document.
 const MOST_VALUES: usize = 100;
+/// What a document of one invocation takes, in bytes.
+const USUAL_LINE: usize = 512;
 /// The most numbers that are kept of a metric until they are written.
 const MOST_KEPT: usize = 10_000;
 
@@ -135,11 +137,11 @@ impl Emf {
     fn lines(&self, timestamp: u128) -> io::Result<Vec<u8>> {
         let series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
         let mut rest: Vec<_> = series.iter().map(|(metric, numbers)| (metric, numbers.take())).collect();
-        let mut lines = Vec::new();
+        let mut lines = Vec::with_capacity(USUAL_LINE);
         loop {
             rest.retain(|(_, numbers)| !numbers.is_empty());
             let Some(dimension) = rest.first().map(|(metric, _)| &metric.dimension) else { return Ok(lines) };
-            let (mut metrics, mut members) = (Vec::new(), Vec::new());
+            let (mut metrics, mut members) = (Vec::with_capacity(USUAL_LINE), Vec::with_capacity(USUAL_LINE));
             for (metric, numbers) in rest.iter_mut().filter(|(metric, _)| metric.dimension == *dimension) {
                 let CloudWatchMetric { name, unit, .. } = metric;
                 let comma = if metrics.is_empty() { "" } else { "," };
@@ -174,14 +176,20 @@ impl Emf {
 
 /// To a microsecond: what a line holds is paid for by the byte.
 fn write_numbers(out: &mut Vec<u8>, numbers: &[f64]) -> io::Result<()> {
-    let rounded = |number: f64| (number * 1e6).round() / 1e6;
     if let [only] = numbers {
-        return write!(out, "{}", rounded(*only));
+        return write_number(out, *only);
     }
     for (place, number) in numbers.iter().enumerate() {
-        write!(out, "{}{}", if place == 0 { "[" } else { "," }, rounded(*number))?;
+        out.push(if place == 0 { b'[' } else { b',' });
+        write_number(out, *number)?;
     }
     out.write_all(b"]")
+}
+
+fn write_number(out: &mut Vec<u8>, number: f64) -> io::Result<()> {
+    let rounded = (number * 1e6).round() / 1e6;
+    // Quicker than how numbers are displayed, but it says 2.0 for 2.
+    if rounded.fract() == 0.0 { write!(out, "{rounded}") } else { Ok(serde_json::to_writer(out, &rounded)?) }
 }
 
 impl Numbers {

@@ -12,7 +12,7 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::{ConfigError, LogFormat, TelemetryConfig};
 use crate::telemetry::line::{Fields, Line};
-use crate::telemetry::{BoxedLayer, INVOCATION, ROOT};
+use crate::telemetry::{BoxedLayer, INVOCATION, ROOT, UNTRACED};
 
 /// The crates whose lines are ours. Of no other one do we know what stands in its lines.
 pub(super) const OURS: [&str; 13] = [
@@ -64,7 +64,7 @@ fn levels(text: &str) -> Result<Targets, ConfigError> {
 
 /// Whether the fields of a span stand in the lines within it.
 pub(super) fn is_about(span: &Metadata<'_>) -> bool {
-    matches!(span.target(), ROOT | INVOCATION)
+    matches!(span.target(), ROOT | UNTRACED | INVOCATION)
 }
 
 /// Whether one of our crates says it.
@@ -118,7 +118,7 @@ impl Filter<Registry> for LogFilter {
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, Registry>) {
         if self.debug_share > 0.0
-            && attributes.metadata().target() == ROOT
+            && matches!(attributes.metadata().target(), ROOT | UNTRACED)
             && fastrand::f32() < self.debug_share
             && let Some(span) = context.span(id)
         {

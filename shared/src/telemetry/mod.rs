@@ -42,6 +42,8 @@ use crate::telemetry::delivery::Delivery;
 
 /// The target of the spans of requests and messages.
 pub(crate) const ROOT: &str = "ragline";
+/// The target of the spans of requests and messages whose trace nobody is told of. To record what is not told would cost as much.
+pub(crate) const UNTRACED: &str = "ragline::untraced";
 /// The target of the spans of invocations of a worker, of which only log lines tell.
 pub(crate) const INVOCATION: &str = "ragline::invocation";
 /// The target of spans that are a part of a request or message: `info_span!(target: STEP, "what happens")`. Without a

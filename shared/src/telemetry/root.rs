@@ -6,7 +6,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::telemetry::{INVOCATION, ROOT, Traceparent};
+use crate::telemetry::{INVOCATION, ROOT, Traceparent, UNTRACED, traces};
 use crate::tenancy::{DocumentId, TenantId, UserId};
 
 /// No request was answered by this process yet.
@@ -21,14 +21,28 @@ pub fn pseudonym(tenant: &TenantId, user: &UserId) -> String {
 
 /// The span of a request: whatever is done for it is done within.
 #[derive(Debug, Clone)]
-pub struct Root(Span);
+pub struct Root {
+    span: Span,
+    is_traced: bool,
+}
+
+/// The span of a root, at the target of what is traced or of what is not.
+macro_rules! root_span {
+    ($is_traced:expr, $($fields:tt)*) => {
+        if $is_traced {
+            tracing::error_span!(target: ROOT, $($fields)*)
+        } else {
+            tracing::error_span!(target: UNTRACED, $($fields)*)
+        }
+    };
+}
 
 /// A request that begins, in the trace that its caller names, if any. The names of attributes are those of OpenTelemetry's
 /// conventions for HTTP servers.
 pub fn request(request_id: &str, method: &Method, route: &str, parent: Option<Traceparent>) -> Root {
-    let method = known(method);
-    let span = tracing::error_span!(
-        target: ROOT,
+    let (method, is_traced) = (known(method), traces::records_request(parent.as_ref()));
+    let span = root_span!(
+        is_traced,
         "request",
         request_id,
         method,
@@ -44,19 +58,18 @@ pub fn request(request_id: &str, method: &Method, route: &str, parent: Option<Tr
         http.response.status_code = Empty,
         error.type = Empty,
         otel.status_code = Empty,
-        trace.not_recorded = Empty,
     );
     if COLD.load(Ordering::Relaxed) && COLD.swap(false, Ordering::Relaxed) {
         span.record("cold_start", true);
     }
-    place(&span, parent);
-    Root(span)
+    Root { span, is_traced }.placed(parent)
 }
 
 /// Work that follows from a request, in the trace of it. `name` says what is done.
 pub fn job(name: &'static str, tenant: &TenantId, document: Option<DocumentId>, parent: Option<Traceparent>) -> Root {
-    let span = tracing::error_span!(
-        target: ROOT,
+    let is_traced = traces::records_job(parent.as_ref());
+    let span = root_span!(
+        is_traced,
         "job",
         job = name,
         trace_id = Empty,
@@ -66,10 +79,8 @@ pub fn job(name: &'static str, tenant: &TenantId, document: Option<DocumentId>, 
         otel.kind = "consumer",
         error.type = Empty,
         otel.status_code = Empty,
-        trace.not_recorded = Empty,
     );
-    place(&span, parent);
-    Root(span)
+    Root { span, is_traced }.placed(parent)
 }
 
 /// An invocation of a worker, with Lambda's id for it: around all the messages it was invoked with, and only for their lines.
@@ -88,19 +99,6 @@ pub fn message(id: &str, tenant: Option<&TenantId>, document: Option<DocumentId>
     )
 }
 
-/// Puts a root into its trace.
-fn place(span: &Span, parent: Option<Traceparent>) {
-    if let Some(parent) = parent {
-        // It fails where nothing is recorded at all.
-        let _ = span.set_parent(parent.into_parent());
-    }
-    let Some(own) = Traceparent::of(span) else { return };
-    span.record("trace_id", own.trace_id());
-    if !own.is_sampled() {
-        span.record("trace.not_recorded", true);
-    }
-}
-
 /// Any other is a word that somebody chose.
 fn known(method: &Method) -> &'static str {
     match *method {
@@ -116,22 +114,40 @@ fn known(method: &Method) -> &'static str {
 }
 
 impl Root {
+    /// The root in its trace, if that is recorded. Its lines name the trace of its caller in any case.
+    fn placed(self, parent: Option<Traceparent>) -> Self {
+        if self.is_traced {
+            if let Some(parent) = parent {
+                // It fails where nothing is recorded at all.
+                let _ = self.span.set_parent(parent.into_parent());
+            }
+            if let Some(own) = Traceparent::of(&self.span) {
+                self.span.record("trace_id", own.trace_id());
+            }
+        } else if let Some(parent) = parent {
+            self.span.record("trace_id", parent.trace_id());
+        }
+        self
+    }
+
     /// The span, to be entered.
     pub fn span(&self) -> &Span {
-        &self.0
+        &self.span
     }
 
     /// Who asks.
     pub fn asked_by(&self, tenant: &TenantId, user: &UserId) {
-        if !self.0.is_disabled() {
-            self.0.record("tenant", tenant.as_str());
-            self.0.record("user", pseudonym(tenant, user));
+        if !self.span.is_disabled() {
+            self.span.record("tenant", tenant.as_str());
+            self.span.record("user", pseudonym(tenant, user));
         }
     }
 
     /// How a request was answered. `failure` names what went wrong, where something did.
     pub fn answered(&self, status: u16, failure: Option<&str>) {
-        self.0.record("http.response.status_code", i64::from(status));
+        if self.is_traced {
+            self.span.record("http.response.status_code", i64::from(status));
+        }
         if let Some(kind) = failure {
             self.failed(kind);
         }
@@ -139,8 +155,10 @@ impl Root {
 
     /// It failed on our side; `kind` names how, and is one of few.
     pub fn failed(&self, kind: &str) {
-        self.0.record("error.type", kind);
-        self.0.record("otel.status_code", "ERROR");
+        if self.is_traced {
+            self.span.record("error.type", kind);
+            self.span.record("otel.status_code", "ERROR");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Traces: spans become those of OpenTelemetry, and go to a collector by OTLP over HTTP.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,6 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor};
 use prost::Message;
 use tracing::Metadata;
-use tracing::span::{Id, Record};
 use tracing::subscriber::Interest;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::{Layer, Registry};
@@ -25,14 +24,40 @@ use crate::clients::{ClientError, Collector};
 use crate::config::TracesConfig;
 use crate::telemetry::delivery::Delivery;
 use crate::telemetry::outbox::Outbox;
-use crate::telemetry::{BoxedLayer, ROOT, STEP, genai};
+use crate::telemetry::{BoxedLayer, ROOT, STEP, Traceparent, genai};
 
 /// Spans that wait for the collector, at most: some megabytes.
 const MOST: usize = 4_096;
 /// Spans in one message to it.
 const BATCH: usize = 512;
-/// The field of a root by which is said that its trace is not recorded.
-pub(super) const NOT_RECORDED: &str = "trace.not_recorded";
+
+/// Which traces are recorded; set where there is a collector.
+static SAMPLING: OnceLock<Sampling> = OnceLock::new();
+
+#[derive(Debug, Clone, Copy)]
+struct Sampling {
+    /// The share of those that begin here.
+    ratio: f32,
+    /// Whether callers decide on those that go on here.
+    follows_caller: bool,
+}
+
+/// Whether the trace of a request is recorded, which its caller may have begun. By lot, and not by the trace's id: that may be one
+/// that somebody chose.
+pub(super) fn records_request(parent: Option<&Traceparent>) -> bool {
+    SAMPLING.get().is_some_and(|sampling| match parent {
+        Some(parent) if sampling.follows_caller => parent.is_sampled(),
+        _ => fastrand::f32() < sampling.ratio,
+    })
+}
+
+/// Whether the trace of work is recorded: as that of the request that it follows from.
+pub(super) fn records_job(parent: Option<&Traceparent>) -> bool {
+    SAMPLING.get().is_some_and(|sampling| match parent {
+        Some(parent) => parent.is_sampled(),
+        None => fastrand::f32() < sampling.ratio,
+    })
+}
 
 /// The layer that records, and what brings the records to the collector.
 pub(super) fn start(config: &TracesConfig) -> Result<(BoxedLayer, Delivery), ClientError> {
@@ -45,10 +70,10 @@ pub(super) fn start(config: &TracesConfig) -> Result<(BoxedLayer, Delivery), Cli
         .with_attributes(attributes)
         .build();
     let of_service = ResourceAttributesWithSchema::from(&resource);
-    let share = Sampler::TraceIdRatioBased(config.ratio.into());
-    let sampler = if config.follows_caller { Sampler::ParentBased(Box::new(share)) } else { share };
+    let _first = SAMPLING.set(Sampling { ratio: config.ratio, follows_caller: config.follows_caller });
     let provider = SdkTracerProvider::builder()
-        .with_sampler(sampler)
+        // What is not recorded does not come here.
+        .with_sampler(Sampler::AlwaysOn)
         .with_resource(resource)
         .with_span_processor(Gather(Arc::clone(&outbox)))
         .build();
@@ -89,9 +114,7 @@ impl SpanProcessor for Gather {
     fn on_start(&self, _: &mut Span, _: &OtelContext) {}
 
     fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() {
-            self.0.put(span);
-        }
+        self.0.put(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -103,18 +126,14 @@ impl SpanProcessor for Gather {
     }
 }
 
-/// Of spans, the roots, and steps within a root that is recorded: others would be traces of their own, or work for nothing.
+/// Of spans, the roots, and steps within one: others would be traces of their own.
 struct Recorded;
-
-/// An extension of a root whose trace is not recorded.
-struct NotRecorded;
 
 impl Filter<Registry> for Recorded {
     fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, Registry>) -> bool {
         let within = || {
-            let root =
-                context.lookup_current().and_then(|span| span.scope().find(|span| span.metadata().target() == ROOT));
-            root.is_some_and(|root| root.extensions().get::<NotRecorded>().is_none())
+            let mut scope = context.lookup_current().into_iter().flat_map(|span| span.scope());
+            scope.any(|span| span.metadata().target() == ROOT)
         };
         metadata.is_span() && (metadata.target() == ROOT || (metadata.target() == STEP && within()))
     }
@@ -124,16 +143,6 @@ impl Filter<Registry> for Recorded {
             ROOT if metadata.is_span() => Interest::always(),
             STEP if metadata.is_span() => Interest::sometimes(),
             _ => Interest::never(),
-        }
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, Registry>) {
-        let mut not_recorded = false;
-        values.record(&mut |field: &tracing::field::Field, _: &dyn std::fmt::Debug| {
-            not_recorded |= field.name() == NOT_RECORDED;
-        });
-        if not_recorded && let Some(span) = context.span(id) {
-            span.extensions_mut().insert(NotRecorded);
         }
     }
 }
