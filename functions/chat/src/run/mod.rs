@@ -7,8 +7,9 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::StreamExt;
+use futures::future::{BoxFuture, Fuse, FusedFuture};
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use shared::config::LlmKind;
 use shared::documents::Documents;
 use shared::error::Error;
@@ -35,6 +36,9 @@ const STORED_EVERY: Duration = Duration::from_secs(3);
 const MARGIN: Duration = Duration::from_secs(3);
 /// The tokens of what a model is told before the conversation, and of the tools that it is shown, at most.
 const FRAME: u64 = 2_000;
+
+/// An answer that is being stored, if it is: whether there is a conversation to store it in.
+type Storing = Fuse<BoxFuture<'static, Result<bool, Error>>>;
 
 /// An answer that has begun.
 pub(crate) struct Started {
@@ -250,9 +254,19 @@ impl Run {
             let step = telemetry::invoke_agent(self.answer.model.as_deref().unwrap_or_default(), &conversation_id.to_string());
             let made = Within::new(agent.answer(), step.span().clone());
             let mut made = AssertUnwindSafe(made).catch_unwind();
-            let mut stored = Instant::now();
+            // The model does not wait until it is stored what it has said or found so far.
+            let (mut storing, mut stored) = (Storing::terminated(), Instant::now());
             let mut end = Err(Error::internal("an answer without an end"));
-            while let Some(made) = made.next().await {
+            loop {
+                let made = tokio::select! {
+                    biased;
+                    outcome = &mut storing => {
+                        self.note_stored(outcome);
+                        continue;
+                    }
+                    made = made.next() => made,
+                };
+                let Some(made) = made else { break };
                 let step = match made {
                     Err(panic) => {
                         end = Err(Caught::of(panic).into());
@@ -269,10 +283,13 @@ impl Run {
                         break;
                     }
                 };
-                if step || stored.elapsed() >= STORED_EVERY {
-                    self.store_so_far().await;
-                    stored = Instant::now();
+                if storing.is_terminated() && (step || stored.elapsed() >= STORED_EVERY) {
+                    (storing, stored) = (self.store(), Instant::now());
                 }
+            }
+            // In their order: or what is half would replace what is whole.
+            if !storing.is_terminated() {
+                self.note_stored(storing.await);
             }
             let mut finish_reason = match end {
                 Ok(reason) => reason,
@@ -285,7 +302,9 @@ impl Run {
             let (account, used) = (self.account.clone(), self.answer.usage);
             note(&step, &self.answer, finish_reason);
             drop((made, step));
-            let (stored, settled) = futures::join!(self.store(), account.settle(used));
+            let last = self.store();
+            let last = async move { if last.is_terminated() { Ok(true) } else { last.await } };
+            let (stored, settled) = futures::join!(last, account.settle(used));
             note_unsettled(settled, &self.request_id);
             if let Err(error) = stored {
                 if finish_reason != FinishReason::Error {
@@ -298,24 +317,27 @@ impl Run {
         .boxed()
     }
 
-    /// Stores how far the answer is. It goes on if that fails: the end is stored, too.
-    async fn store_so_far(&mut self) {
-        if let Err(error) = self.store().await {
-            tracing::warn!(request_id = self.request_id, %error, "a part of an answer was not stored");
-        }
-    }
-
-    async fn store(&mut self) -> Result<(), Error> {
-        let Some(conversations) = &self.conversations else { return Ok(()) };
+    /// Stores how far the answer is: whether there is a conversation to store it in.
+    fn store(&mut self) -> Storing {
+        let Some(conversations) = self.conversations.clone() else { return Storing::terminated() };
         let numbers = self.answer.sources.iter().map(|source| source.n);
         self.highest = self.highest.max(numbers.max().unwrap_or(0));
-        let there = conversations.update(&self.tenant, self.conversation, &self.answer, self.highest).await?;
-        if !there {
-            // Nobody will read it.
-            self.conversations = None;
-            self.stop.send_replace(true);
+        let (tenant, conversation, highest) = (self.tenant.clone(), self.conversation, self.highest);
+        let answer = self.answer.clone();
+        async move { conversations.update(&tenant, conversation, &answer, highest).await }.boxed().fuse()
+    }
+
+    /// The answer goes on if it was not stored: its end will be, too.
+    fn note_stored(&mut self, outcome: Result<bool, Error>) {
+        match outcome {
+            Ok(true) => {}
+            Ok(false) => {
+                // Nobody will read it.
+                self.conversations = None;
+                self.stop.send_replace(true);
+            }
+            Err(error) => tracing::warn!(request_id = self.request_id, %error, "a part of an answer was not stored"),
         }
-        Ok(())
     }
 
     fn failure(&self, error: &Error) -> Event {
