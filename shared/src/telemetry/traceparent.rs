@@ -3,9 +3,12 @@ use std::str::FromStr;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::telemetry::traces;
 
 /// Where in a trace something happens, as HTTP carries it (W3C Trace Context, `traceparent`). It is carried on in what waits
 /// for a worker: in a document, and in the messages of our own queues.
@@ -19,9 +22,16 @@ pub struct Traceparent(SpanContext);
 pub struct NoTraceparent;
 
 impl Traceparent {
-    /// That of the current span; none without a collector.
+    /// That of the current span, or of a trace that is not recorded if that is none; none without a collector.
     pub fn current() -> Option<Self> {
-        Self::of(&Span::current())
+        Self::of(&Span::current()).or_else(|| traces::are_recorded().then(Self::not_recorded))
+    }
+
+    /// That of something in a trace of which nothing is recorded.
+    fn not_recorded() -> Self {
+        let ids = RandomIdGenerator::default();
+        let (trace, span) = (ids.new_trace_id(), ids.new_span_id());
+        Self(SpanContext::new(trace, span, TraceFlags::NOT_SAMPLED, true, TraceState::NONE))
     }
 
     pub(super) fn of(span: &Span) -> Option<Self> {

@@ -42,6 +42,11 @@ struct Sampling {
     follows_caller: bool,
 }
 
+/// Whether there is a collector.
+pub(super) fn are_recorded() -> bool {
+    SAMPLING.get().is_some()
+}
+
 /// Whether the trace of a request is recorded, which its caller may have begun. By lot, and not by the trace's id: that may be one
 /// that somebody chose.
 pub(super) fn records_request(parent: Option<&Traceparent>) -> bool {
