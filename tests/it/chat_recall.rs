@@ -36,7 +36,13 @@ async fn a_search_is_made_again_only_after_a_change_or_by_who_may_read_something
     searches();
     assert_eq!(found(&ada).await, ["snails.md"]);
     assert!(searches() > 0);
-    assert_eq!(found(&ada).await, ["snails.md"]);
+    // The stream tells the cache of the document once more, which takes a moment.
+    let mut asked = 0;
+    while asked == 0 || searches() > 0 {
+        assert_eq!(found(&ada).await, ["snails.md"]);
+        asked += 1;
+        assert!(asked < 50, "it is searched for again and again");
+    }
     assert_eq!(found(&bob).await, ["snails.md"]);
     assert_eq!(searches(), 0, "nothing has changed, and bob may read the same");
 

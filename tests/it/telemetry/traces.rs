@@ -150,7 +150,8 @@ async fn what_is_not_sampled_is_not_exported_and_callers_may_be_left_without_a_s
     ada.at(app.instance().url()).with("traceparent", &traceparent("01")).get("/users/me").await.expect(200);
     let spans = app.collector().spans_until("the caller's", |spans| !spans.is_empty()).await;
     assert!(spans.iter().all(|span| span.trace_id == TRACE), "{spans:?}");
-    let answered = || app.log().into_iter().filter(|line| line["message"] == "answered");
+    let of_route = |line: &Value| line["message"] == "answered" && line["route"] == "/users/me";
+    let answered = || app.log().into_iter().filter(of_route);
     assert_eq!(answered().map(|line| line["trace_id"].clone()).collect::<Vec<_>>(), [Value::Null, TRACE.into()]);
 
     let app = Watched::start(INSTANCE, &[none[0], ("OTEL_TRACES_SAMPLER", "traceidratio")]).await;
