@@ -30,7 +30,7 @@ async fn a_search_is_made_again_only_after_a_change_or_by_who_may_read_something
         _ => Turn::text("I see."),
     });
     let admin = app.user("acme", "root", Role::Admin);
-    let (ada, bob) = (app.ada(), app.user("acme", "bob", Role::Viewer));
+    let (ada, bob) = (app.ada(), app.user("acme", "bob", Role::Editor));
     let snails = ada.ready("snails.md", "Ducks eat snails.").await;
 
     searches();

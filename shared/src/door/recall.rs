@@ -38,8 +38,8 @@ impl Recall {
 
     /// What was worked out for `about` less than `life` ago, if nothing in the scope has changed since; else what `work` gives now.
     ///
-    /// `about` names all that it depends on, what the caller may read included: whoever names the same gets the same. Nobody waits for
-    /// another who works on it. A cache that is away costs time, nothing else.
+    /// `about` names all that it depends on, what the caller may read included: whoever has the same role and grants and names the
+    /// same gets the same. Nobody waits for another who works on it. A cache that is away costs time, nothing else.
     ///
     /// # Errors
     ///
