@@ -7,6 +7,10 @@ use crate::invoke_error::InvokeError;
 
 /// Events that come before those that are counted.
 const WARMING: u32 = 20;
+/// Of a hundred events that the cache may answer, it must so many. An epoch may be replaced meanwhile.
+const HITS: u32 = 95;
+/// As much of an answer is shown that is not as it should be, in bytes.
+const SHOWN: usize = 300;
 
 /// What one process of a function took.
 #[derive(Debug)]
@@ -31,14 +35,19 @@ impl Life {
     pub(super) async fn of(subject: &Subject, events: u32) -> Result<Self, Fault> {
         let mut environment = Environment::start(&subject.program).await?;
         let (init, init_cpu) = (environment.init(), environment.usage()?.cpu);
-        let first = ask(&mut environment, subject, false).await?;
+        let (first, _) = ask(&mut environment, subject).await?;
         for _ in 0..WARMING {
-            ask(&mut environment, subject, false).await?;
+            ask(&mut environment, subject).await?;
         }
         let before = environment.usage()?.cpu;
-        let mut warm = Vec::new();
+        let (mut warm, mut hits) = (Vec::new(), 0);
         for _ in 0..events {
-            warm.push(ask(&mut environment, subject, subject.cached).await?);
+            let (took, hit) = ask(&mut environment, subject).await?;
+            warm.push(took);
+            hits += u32::from(hit);
+        }
+        if subject.cached && hits * 100 < events * HITS {
+            return Err(Fault::Uncached { hits, events });
         }
         let after = environment.usage()?;
         let cpu = after.cpu.saturating_sub(before) / events;
@@ -57,18 +66,20 @@ pub(super) enum Fault {
     Usage(#[from] std::io::Error),
     #[error("the answer is {0}")]
     Refused(String),
+    #[error("the cache answered {hits} of {events} events")]
+    Uncached { hits: u32, events: u32 },
 }
 
-/// How long the answer took. The function rests when this returns.
-async fn ask(environment: &mut Environment, subject: &Subject, hit: bool) -> Result<Duration, Fault> {
+/// How long the answer took, and whether it came from the cache. The function rests when this returns.
+async fn ask(environment: &mut Environment, subject: &Subject) -> Result<(Duration, bool), Fault> {
     let asked = Instant::now();
     let answer = environment.invoke(&subject.event).await?.read().await?;
     let took = asked.elapsed();
-    let cache = answer.headers.get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !answer.status.is_success() || (hit && !cache.contains("hit")) {
-        let body = String::from_utf8_lossy(&answer.body);
-        return Err(Fault::Refused(format!("{} with cache-status {cache:?}: {body}", answer.status)));
+    if !answer.status.is_success() {
+        let body = String::from_utf8_lossy(&answer.body[..answer.body.len().min(SHOWN)]);
+        return Err(Fault::Refused(format!("{}: {body}", answer.status)));
     }
+    let cache = answer.headers.get("cache-status").and_then(|value| value.to_str().ok());
     environment.rest().await;
-    Ok(took)
+    Ok((took, cache.is_some_and(|cache| cache.contains("hit"))))
 }

@@ -32,7 +32,7 @@ struct Subject {
     request: &'static str,
     program: Program,
     event: Value,
-    /// What the header `cache-status` says once it is warm.
+    /// Whether the cache is to answer once it is warm.
     cached: bool,
 }
 
