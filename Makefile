@@ -161,6 +161,7 @@ contract:
 
 bench:
 	@scripts/setup.sh redis weights
+	cargo build --workspace --profile bench --bin authorizer --bin documents --bin extract
 	cargo bench --workspace --bench door --bench candidates --bench ingestion --bench chat --bench telemetry
 
 load:

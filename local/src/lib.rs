@@ -16,6 +16,7 @@ mod redis;
 mod secret;
 mod server;
 mod settings;
+mod stream_records;
 mod streams;
 pub mod watch;
 mod workers;

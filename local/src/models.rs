@@ -110,7 +110,7 @@ pub(crate) async fn open(
     vectors_url: &str,
 ) -> Result<(Models, Variables), StartError> {
     let part = |error: Error| StartError::Part(error.to_string());
-    let builder = Builder::new(variables.clone()).await;
+    let builder = Builder::new(variables.clone()).await?;
     let dynamodb = builder.dynamodb()?;
     let embedder = embedder(choice, &builder).await?;
     let configured = Remembered::of(choice, &variables, embedder.as_ref());
@@ -225,7 +225,7 @@ async fn previous_model(remembered: &Remembered, variables: &Variables) -> Resul
     let own = remembered.variables.iter().map(|(name, value)| (name.clone(), value.clone()));
     let key = ["PREVIOUS_OPENAI_API_KEY", "OPENAI_API_KEY"].iter().find_map(|name| variables.optional_text(name));
     let own = own.chain(key.map(|key| ("OPENAI_API_KEY".to_owned(), key.to_owned())));
-    let builder = Builder::new(Variables::from_pairs(own)).await;
+    let builder = Builder::new(Variables::from_pairs(own)).await?;
     let embedder = embedder(&remembered.choice(), &builder).await?;
     if embedder.dimensions() != remembered.dimensions || embedder.model() != remembered.model {
         return Err(StartError::Part(format!("it is {} now", embedder.model())));

@@ -120,7 +120,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let url = vectors_url(address);
     let opening = Box::pin(models::open(&memory, &settings.embedder, variables, &url));
     let (models, variables) = acting::for_deployment(opening).await?;
-    let builder = Builder::new(variables.clone()).await;
+    let builder = Builder::new(variables.clone()).await?;
     let tables_at = builder.dynamodb()?;
 
     let keys = issuer.keys()?;
@@ -154,7 +154,7 @@ pub(crate) async fn start_as(settings: &Settings, role: &Role) -> Result<Running
     let changes = match &dynamodb {
         Some(own) => {
             let position = settings.data.stream_position();
-            let stream = Stream::open(own.database(), &tables_at.table, position, consumer).await;
+            let stream = Stream::open(own, &tables_at.table, position, consumer).await;
             Some(tokio::spawn(stream.map_err(StartError::Part)?.run()))
         }
         None => None,

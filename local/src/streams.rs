@@ -1,6 +1,6 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use dynoxide::Database;
@@ -10,15 +10,12 @@ use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
 use dynoxide::actions::list_streams::ListStreamsRequest;
 use serde_json::{Value, json};
 
+use crate::dynamodb::EmbeddedDynamoDb;
+use crate::stream_records::StreamRecords;
 use crate::watch::Function;
 
 /// How often the stream is looked at.
 const POLL: Duration = Duration::from_millis(50);
-/// The least pause after a look, as a multiple of what it took: the database keeps every record for ever, looks through
-/// all of them, and serves nobody else meanwhile.
-const REST: u32 = 10;
-/// The longest pause after a look, which may have waited for others.
-const LAST_REST: Duration = Duration::from_secs(1);
 /// Records delivered together, as many as in the template.
 const BATCH: usize = 100;
 /// The wait after a first failure; it doubles with each further one.
@@ -63,6 +60,8 @@ struct Position(PathBuf);
 #[derive(Clone)]
 struct Shard {
     database: Database,
+    records: StreamRecords,
+    table: String,
     stream_arn: String,
     id: String,
 }
@@ -70,14 +69,15 @@ struct Shard {
 impl Stream {
     /// Stands behind the last record that was worked off, which stands in the file `position`; at the first record if none was.
     pub(crate) async fn open(
-        database: &Database,
+        database: &EmbeddedDynamoDb,
         table: &str,
         position: PathBuf,
         consumer: Consumer,
     ) -> Result<Self, String> {
-        let (database, table, position) = (database.clone(), table.to_owned(), Position(position));
+        let (records, table, position) = (database.records().clone(), table.to_owned(), Position(position));
+        let database = database.database().clone();
         blocking(move || {
-            let shard = Shard::find(database, &table)?;
+            let shard = Shard::find(database, records, table)?;
             let iterator = match position.read()? {
                 Some(number) => shard.iterator("AFTER_SEQUENCE_NUMBER", Some(number)),
                 None => shard.iterator("TRIM_HORIZON", None),
@@ -104,11 +104,7 @@ impl Stream {
     /// failure.
     async fn deliver(&mut self) -> Result<Option<Duration>, String> {
         let (shard, iterator) = (self.shard.clone(), self.iterator.clone());
-        let (batch, taken) = blocking(move || {
-            let started = Instant::now();
-            Ok((shard.records(iterator)?, started.elapsed()))
-        })
-        .await?;
+        let batch = blocking(move || shard.records(iterator)).await?;
         let full = batch.records.len() == BATCH;
         if !batch.records.is_empty() {
             let response = self.consumer.consume(self.shard.event(&batch)?).await?;
@@ -122,11 +118,17 @@ impl Stream {
             }
         }
         if let Some(last) = batch.records.into_iter().next_back() {
-            let position = self.position.clone();
-            blocking(move || position.write(&last.dynamodb.sequence_number)).await?;
+            let (shard, position, number) = (self.shard.clone(), self.position.clone(), last.dynamodb.sequence_number);
+            blocking(move || {
+                if let Err(error) = shard.records.forget_before(&shard.table, &number) {
+                    tracing::warn!(error, "records of the stream that were worked off are kept");
+                }
+                position.write(&number)
+            })
+            .await?;
         }
         self.iterator = batch.next_shard_iterator.ok_or("the stream has ended")?;
-        Ok(Some(if full { Duration::ZERO } else { (taken * REST).clamp(POLL, LAST_REST) }))
+        Ok(Some(if full { Duration::ZERO } else { POLL }))
     }
 }
 
@@ -148,14 +150,14 @@ impl Position {
 }
 
 impl Shard {
-    fn find(database: Database, table: &str) -> Result<Self, String> {
-        let request = ListStreamsRequest { table_name: Some(table.to_owned()), ..ListStreamsRequest::default() };
+    fn find(database: Database, records: StreamRecords, table: String) -> Result<Self, String> {
+        let request = ListStreamsRequest { table_name: Some(table.clone()), ..ListStreamsRequest::default() };
         let streams = database.list_streams(request).map_err(|error| error.to_string())?.streams;
         let stream = streams.into_iter().next().ok_or_else(|| format!("the table {table} has no stream"))?;
         let request = DescribeStreamRequest { stream_arn: stream.stream_arn, ..DescribeStreamRequest::default() };
         let stream = database.describe_stream(request).map_err(|error| error.to_string())?.stream_description;
         let shard = stream.shards.into_iter().next().ok_or_else(|| format!("the stream of {table} has no shard"))?;
-        Ok(Self { database, stream_arn: stream.stream_arn, id: shard.shard_id })
+        Ok(Self { database, records, table, stream_arn: stream.stream_arn, id: shard.shard_id })
     }
 
     fn iterator(&self, kind: &str, sequence_number: Option<String>) -> Result<String, String> {

@@ -89,7 +89,7 @@ mod tests {
     async fn any_part_of_a_text_is_found_across_its_pages() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("file://{}", folder.path().display());
-        let blobs = Builder::new(Variables::from_pairs([("BLOBS_URL", url)])).await.blobs().unwrap();
+        let blobs = Builder::new(Variables::from_pairs([("BLOBS_URL", url)])).await.unwrap().blobs().unwrap();
         let texts = Texts::new(&blobs);
         let document = "01J9ZQ3W6V8Y0ABCDEFGHJKMNP".parse().unwrap();
         let key = BlobKey { tenant: "acme".parse().unwrap(), document, version: 1 };

@@ -44,7 +44,7 @@ async fn main() {
     let far = far(&redis.url());
     let app =
         TestApp::start_with(&[("REDIS_URL", &far), ("REDIS_TIMEOUT_MS", "500"), ("DOOR_TRUST_MS", "600000")]).await;
-    let builder = Builder::new(app.running().variables().clone()).await;
+    let builder = Builder::new(app.running().variables().clone()).await.unwrap();
     let (dynamodb, cache) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
     let door = builder.door(&dynamodb, &cache).unwrap();
     let authenticator = door.authenticator().clone();

@@ -24,7 +24,7 @@ const END: i64 = 4_102_444_800;
 /// The function of an installation, with further variables, which win.
 pub(crate) async fn function(app: &TestApp, variables: &[(&str, &str)]) -> State {
     let variables = Variables::from_pairs(variables.iter().copied()).or(app.running().variables());
-    let builder = Builder::new(variables).await;
+    let builder = Builder::new(variables).await.unwrap();
     let dynamodb = builder.dynamodb().unwrap();
     State {
         authenticator: builder.authenticator(&dynamodb).unwrap(),

@@ -65,7 +65,7 @@ impl Scene {
 /// Budgets in the database at an address.
 async fn budgets(url: &str) -> Budgets {
     let variables = Variables::from_pairs([("DYNAMODB_ENDPOINT", url), ("DYNAMODB_ATTEMPT_TIMEOUT_MS", "2000")]);
-    let dynamodb = Builder::new(variables).await.dynamodb().unwrap();
+    let dynamodb = Builder::new(variables).await.unwrap().dynamodb().unwrap();
     tables::create(&dynamodb, shared::editions::Edition::FIRST, 384).await.unwrap();
     Budgets::new(&dynamodb)
 }

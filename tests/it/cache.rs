@@ -190,7 +190,7 @@ async fn hostile_headers_queries_and_bodies_are_refused_or_ignored() {
 
 /// Routes of a test behind a real door: `/who` says whom it sees, `/large` and `/secret` may not be stored.
 async fn routes_of_a_test(app: &TestApp, computed: &Arc<AtomicUsize>) -> Router {
-    let builder = Builder::new(app.running().variables().clone()).await;
+    let builder = Builder::new(app.running().variables().clone()).await.unwrap();
     let door = builder.door(&builder.dynamodb().unwrap(), &builder.redis().unwrap()).unwrap();
     let guard = || door.reads(Scope::Documents).cached(Duration::from_secs(30));
     let computed = Arc::clone(computed);
@@ -236,7 +236,7 @@ async fn callers_share_an_answer_only_if_their_permissions_are_the_same() {
     assert_eq!(who("acme", "bob", Role::Viewer, "/me").await["user"], "bob", "a personal answer is shared with nobody");
 
     // A role that is stored wins over the token's, and moves its user to other answers at once.
-    let builder = Builder::new(app.running().variables().clone()).await;
+    let builder = Builder::new(app.running().variables().clone()).await.unwrap();
     let dynamodb = builder.dynamodb().unwrap();
     let mut item = Key::user(&"acme".parse().unwrap(), &"bob".parse().unwrap()).attributes();
     item.insert("role".to_owned(), shared::tables::text("admin"));
@@ -318,7 +318,7 @@ async fn of_reads_that_follow_zipf_with_two_percent_writes_most_are_served_from_
     const REQUESTS: usize = 4_000;
     const TENANTS: u32 = 10;
     let app = TestApp::start().await;
-    let builder = Builder::new(app.running().variables().clone()).await;
+    let builder = Builder::new(app.running().variables().clone()).await.unwrap();
     let documents = data::stored_documents(&builder.dynamodb().unwrap(), DOCUMENTS, TENANTS).await;
     let users: Vec<_> = (0..TENANTS).map(|n| app.user(&format!("tenant-{n}"), "ada", Role::Editor)).collect();
     let mut zipf = Zipf::new(DOCUMENTS);

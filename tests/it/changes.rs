@@ -24,7 +24,7 @@ struct BehindTheApi {
 
 impl BehindTheApi {
     async fn of(app: &TestApp) -> Self {
-        let builder = Builder::new(app.running().variables().clone()).await;
+        let builder = Builder::new(app.running().variables().clone()).await.unwrap();
         Self { dynamodb: builder.dynamodb().unwrap(), redis: builder.redis().unwrap() }
     }
 
@@ -130,7 +130,7 @@ async fn answer_without_redis(event: Value) -> Value {
         ("BLOBS_URL", blobs.as_str()),
         (WEBHOOK_QUEUE, queue.as_str()),
     ];
-    let builder = Builder::new(Variables::from_pairs(variables)).await;
+    let builder = Builder::new(Variables::from_pairs(variables)).await.unwrap();
     let (redis, dynamodb) = (builder.redis().unwrap(), builder.dynamodb().unwrap());
     let epochs = builder.epochs(&redis, &dynamodb).unwrap();
     let state = changes::State::new(epochs, &dynamodb, builder.blobs().unwrap(), builder.queue(WEBHOOK_QUEUE).unwrap());

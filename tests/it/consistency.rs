@@ -643,7 +643,7 @@ fn tell(history: &[Operation], begun: Instant) {
 async fn the_stream_replaces_epochs_soon_after_a_change_behind_the_api() {
     let app = TestApp::start().await;
     let document = app.ada().ready("ducks.md", DUCKS).await;
-    let builder = Builder::new(app.running().variables().clone()).await;
+    let builder = Builder::new(app.running().variables().clone()).await.unwrap();
     let (dynamodb, redis) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
     let acme = "acme".parse().unwrap();
     let mut epoch_of_lists = redis::cmd("HGET");

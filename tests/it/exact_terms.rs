@@ -20,7 +20,7 @@ fn acme() -> TenantId {
 }
 
 async fn dynamodb(app: &TestApp) -> DynamoDb {
-    Builder::new(app.running().variables().clone()).await.dynamodb().unwrap()
+    Builder::new(app.running().variables().clone()).await.unwrap().dynamodb().unwrap()
 }
 
 /// An installation whose vectors never find a passage with the hidden word.

@@ -69,7 +69,7 @@ async fn without_the_database_readiness_is_503_with_its_checks_and_liveness_is_2
 async fn a_connection_to_the_database_that_was_dropped_while_it_rested_holds_up_nobody() {
     let app = TestApp::start().await;
     let proxy = Proxy::start(app.dynamodb_endpoint()).await;
-    let builder = Builder::new(Variables::from_pairs([("DYNAMODB_ENDPOINT", proxy.url())])).await;
+    let builder = Builder::new(Variables::from_pairs([("DYNAMODB_ENDPOINT", proxy.url())])).await.unwrap();
     let dynamodb = builder.dynamodb().unwrap();
     // Of several, a second attempt would only find the next.
     let asked = async || try_join_all((0..4).map(|_| dynamodb.ping())).await.unwrap();

@@ -43,7 +43,7 @@ impl Corpus {
             ("CHUNKS_TABLE_NAME", chunks_table.as_str()),
             ("EMBEDDING_DIMENSIONS", dimensions.as_str()),
         ];
-        let builder = Builder::new(Variables::from_pairs(own).or(app.running().variables())).await;
+        let builder = Builder::new(Variables::from_pairs(own).or(app.running().variables())).await.unwrap();
         let (dynamodb, redis) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
         tables::create(&dynamodb, Edition::FIRST, DIMENSIONS).await.unwrap();
         let collections = BTreeMap::from([(CollectionId::default_collection(), Role::Viewer)]);
@@ -233,7 +233,7 @@ async fn selective_filters_find_what_a_scan_of_all_passages_finds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_folder_from_before_there_were_filters_is_given_their_index() {
     let app = TestApp::start().await;
-    let builder = Builder::new(app.running().variables().clone()).await;
+    let builder = Builder::new(app.running().variables().clone()).await.unwrap();
     let dynamodb = builder.dynamodb().unwrap();
     let fields = [("metadata", r#"{"year": 2026}"#)];
     let uploaded = app.ada().upload_with("ducks.md", b"Ducks swim.", &fields).await.expect(202);

@@ -37,12 +37,12 @@ impl Scene {
         let app = TestApp::start_with(&[("DYNAMODB_ENDPOINT", &database.url())]).await;
         let way = Proxy::start(&database.url()).await;
         let broken = Variables::from_pairs([("DYNAMODB_ENDPOINT", way.url())]).or(app.running().variables());
-        let builder = Builder::new(broken).await;
+        let builder = Builder::new(broken).await.unwrap();
         let behind = builder.dynamodb().unwrap();
         let epochs = builder.epochs(&builder.redis().unwrap(), &behind).unwrap();
         let changes =
             changes::State::new(epochs, &behind, builder.blobs().unwrap(), builder.queue(WEBHOOK_QUEUE).unwrap());
-        let dynamodb = Builder::new(app.running().variables().clone()).await.dynamodb().unwrap();
+        let dynamodb = Builder::new(app.running().variables().clone()).await.unwrap().dynamodb().unwrap();
         Self { app, changes, way, dynamodb, database, _tables: tables }
     }
 

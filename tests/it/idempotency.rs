@@ -111,7 +111,7 @@ async fn a_request_whose_process_died_is_taken_over() {
     let lock = ("IDEMPOTENCY_LOCK_SECONDS", "1");
     let app = TestApp::start_with(&[lock]).await;
     app.ada().get("/users/me").await.expect(200);
-    let database = Builder::new(app.running().variables().clone()).await.dynamodb().unwrap();
+    let database = Builder::new(app.running().variables().clone()).await.unwrap().dynamodb().unwrap();
     let proxy = Proxy::start(app.dynamodb_endpoint()).await;
     let endpoint = proxy.url();
     let variables = [("REDIS_URL", app.redis_url()), ("DYNAMODB_ENDPOINT", endpoint.as_str()), lock];

@@ -85,7 +85,7 @@ async fn a_document_that_is_deleted_twice_takes_nothing_from_the_next_with_its_b
     let app = TestApp::start().await;
     let ada = app.ada();
     let id = ada.upload("ducks.md", DUCKS).await;
-    let dynamodb = Builder::new(app.running().variables().clone()).await.dynamodb().unwrap();
+    let dynamodb = Builder::new(app.running().variables().clone()).await.unwrap().dynamodb().unwrap();
     let (documents, tenant) = (Documents::new(&dynamodb), "acme".parse().unwrap());
     let first = documents.get(&tenant, id.parse().unwrap()).await.unwrap();
     let delete = || documents.delete(&tenant, &first.collection, first.id, OffsetDateTime::now_utc());

@@ -149,7 +149,7 @@ async fn a_change_waits_for_transactions_with_the_document_but_not_for_ever() {
     for (requests, expected) in [(2, 3), (usize::MAX, 5)] {
         let (url, asked) = busy(requests).await;
         let variables = [("DYNAMODB_ENDPOINT", url.as_str()), ("AWS_REGION", "us-east-1")];
-        let dynamodb = Builder::new(Variables::from_pairs(variables)).await.dynamodb().unwrap();
+        let dynamodb = Builder::new(Variables::from_pairs(variables)).await.unwrap().dynamodb().unwrap();
         let documents = shared::documents::Documents::new(&dynamodb);
         let queued = documents.queued(&acme(), DocumentId::new(), 1, now()).await;
         if requests < 5 {

@@ -28,7 +28,7 @@ fn second() -> Edition {
 }
 
 async fn dynamodb(app: &TestApp) -> DynamoDb {
-    Builder::new(app.running().variables().clone()).await.dynamodb().unwrap()
+    Builder::new(app.running().variables().clone()).await.unwrap().dynamodb().unwrap()
 }
 
 /// The collections that are complete in an edition after the first.

@@ -53,7 +53,7 @@ impl Scene {
 
     /// What `changes` does when a document is gone, beside one of another tenant.
     async fn documents_are_gone(&self, documents: &[(&str, &str)]) {
-        let builder = Builder::new(self.app.running().variables().clone()).await;
+        let builder = Builder::new(self.app.running().variables().clone()).await.unwrap();
         let (dynamodb, redis) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
         let (blobs, queue) = (builder.blobs().unwrap(), builder.queue(WEBHOOK_QUEUE).unwrap());
         let state = changes::State::new(builder.epochs(&redis, &dynamodb).unwrap(), &dynamodb, blobs, queue);

@@ -44,7 +44,7 @@ impl Scene {
         let app = TestApp::start_with(&[(WEBHOOK_QUEUE, &format!("file://{}", queue.display()))]).await;
         let way = Proxy::start(app.dynamodb_endpoint()).await;
         let variables = Variables::from_pairs([("DYNAMODB_ENDPOINT", way.url())]).or(app.running().variables());
-        let builder = Builder::new(variables).await;
+        let builder = Builder::new(variables).await.unwrap();
         let dynamodb = builder.dynamodb().unwrap();
         let clock = Arc::new(Mutex::new(OffsetDateTime::now_utc()));
         let now = Arc::clone(&clock);
@@ -351,7 +351,7 @@ fn ready_record(tenant: &str, number: u32) -> Value {
 
 /// The consumer of the stream, as it stands beside the installation.
 async fn changes_of(scene: &Scene) -> changes::State {
-    let builder = Builder::new(scene.app.running().variables().clone()).await;
+    let builder = Builder::new(scene.app.running().variables().clone()).await.unwrap();
     let dynamodb = builder.dynamodb().unwrap();
     let epochs = builder.epochs(&builder.redis().unwrap(), &dynamodb).unwrap();
     changes::State::new(epochs, &dynamodb, builder.blobs().unwrap(), builder.queue(WEBHOOK_QUEUE).unwrap())

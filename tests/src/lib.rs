@@ -156,7 +156,7 @@ impl TestApp {
 
     /// The same with further variables, which win.
     pub async fn worker_with(&self, variables: &Variables) -> ingest::State {
-        let builder = Builder::new(variables.clone().or(self.running.variables())).await;
+        let builder = Builder::new(variables.clone().or(self.running.variables())).await.unwrap();
         let (dynamodb, redis) = (builder.dynamodb().unwrap(), builder.redis().unwrap());
         let blobs = builder.blobs().unwrap();
         let models = builder.models().unwrap();

@@ -47,9 +47,8 @@ impl Reranks {
     }
 
     /// The variables with which an installation asks it.
-    pub fn variables(&self) -> [(&str, &str); 4] {
-        let url = ("RERANK_URL", self.url.as_str());
-        [("RERANKER", "cohere"), url, ("RERANK_API_KEY", "rerank-secret"), ("RERANK_TIMEOUT_MS", "2000")]
+    pub fn variables(&self) -> [(&str, &str); 3] {
+        [("RERANKER", "cohere"), ("RERANK_URL", self.url.as_str()), ("RERANK_API_KEY", "rerank-secret")]
     }
 
     /// From now on it answers like this.

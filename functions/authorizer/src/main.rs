@@ -9,7 +9,7 @@ use shared::{http, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let (variables, telemetry) = telemetry::init_from_process()?;
-    let builder = Builder::new(variables).await;
+    let builder = Builder::new(variables).await?;
     let dynamodb = builder.dynamodb()?;
     let authenticator = builder.authenticator(&dynamodb)?;
     tokio::join!(Clients { dynamodb: Some(&dynamodb), ..Clients::default() }.warm(), authenticator.warm());

@@ -8,7 +8,7 @@ use shared::{http, telemetry};
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let (variables, telemetry) = telemetry::init_from_process()?;
-    let builder = Builder::new(variables).await;
+    let builder = Builder::new(variables).await?;
     let (dynamodb, redis) = (builder.dynamodb()?, builder.redis()?);
     let state = changes::State::new(
         builder.epochs(&redis, &dynamodb)?,

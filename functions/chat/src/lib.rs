@@ -65,13 +65,13 @@ pub fn router(state: State) -> Router {
     let counts = || state.door.counts();
     // Whatever an answer takes beside the time that it has.
     let repeated = state.idempotency.lasting(state.config.time + Duration::from_secs(30));
-    let answers = || state.door.spends(1).idempotent(&repeated, MAX_JSON);
+    let answers = || state.door.spends(1).recalls().idempotent(&repeated, MAX_JSON);
     let in_openais_words = middleware::map_response(openai::in_its_words);
     Router::new()
         .route("/chat", post(native::chat).route_layer(answers()))
         .route("/chat/{id}/stream", get(resume::follow).route_layer(counts()))
         .route("/chat/{id}/stop", post(resume::stop).route_layer(counts()))
-        .route("/chat/ai-sdk", post(ai_sdk::chat).route_layer(state.door.spends(1)))
+        .route("/chat/ai-sdk", post(ai_sdk::chat).route_layer(state.door.spends(1).recalls()))
         .route("/chat/ai-sdk/{id}/stream", get(ai_sdk::follow).route_layer(counts()))
         .route("/conversations", get(history::list).route_layer(counts()))
         .route("/conversations/{id}", get(history::read).route_layer(counts()))
@@ -82,7 +82,7 @@ pub fn router(state: State) -> Router {
         .route("/openai/v1/models", get(openai::list).route_layer(counts()).route_layer(in_openais_words.clone()))
         .route(
             "/openai/v1/chat/completions",
-            post(openai::complete).route_layer(state.door.spends(1)).route_layer(in_openais_words),
+            post(openai::complete).route_layer(state.door.spends(1).recalls()).route_layer(in_openais_words),
         )
         .with_state(state)
 }

@@ -14,7 +14,7 @@ use shared::{http, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let (variables, telemetry) = telemetry::init_from_process()?;
-    let builder = Builder::new(variables).await;
+    let builder = Builder::new(variables).await?;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let door = builder.door(&dynamodb, &redis)?;
     Clients { dynamodb: Some(&dynamodb), redis: Some(&redis), blobs: None }.warm().await;

@@ -11,7 +11,7 @@ use shared::{http, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let (variables, telemetry) = telemetry::init_from_process()?;
-    let builder = Builder::new(variables).await;
+    let builder = Builder::new(variables).await?;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let signer = builder.signer()?;
     let door = builder.door(&dynamodb, &redis)?;

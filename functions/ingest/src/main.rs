@@ -17,7 +17,7 @@ fn main() -> Result<ExitCode, lambda_runtime::Error> {
 #[tokio::main]
 async fn serve() -> Result<(), lambda_runtime::Error> {
     let (variables, telemetry) = telemetry::init_from_process()?;
-    let builder = Builder::new(variables).await;
+    let builder = Builder::new(variables).await?;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let extractor = ingest::Extractor::of_this_program();
     let state = ingest::State::new(&builder, (&dynamodb, &redis, &blobs), builder.models()?, extractor)?;

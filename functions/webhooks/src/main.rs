@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let (variables, telemetry) = telemetry::init_from_process()?;
-    let builder = Builder::new(variables).await;
+    let builder = Builder::new(variables).await?;
     let dynamodb = builder.dynamodb()?;
     let state = webhooks::State {
         webhooks: Webhooks::new(&dynamodb),

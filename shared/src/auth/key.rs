@@ -1,4 +1,6 @@
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
@@ -7,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 /// The most keys of one issuer. Real sets have two to ten.
 const MAX_KEYS: usize = 64;
@@ -14,6 +17,8 @@ const MAX_KEYS: usize = 64;
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;
 /// The length of a coordinate on P-256, in bytes.
 const COORDINATE: usize = 32;
+/// The most signatures of a key that are remembered; when there are more, all are forgotten.
+const MAX_REMEMBERED: usize = 4_096;
 
 /// How a token may be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +50,23 @@ pub(super) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
     public: ParsedPublicKey,
+    held: Signatures,
 }
 
 impl Key {
-    /// Whether the holder of the private key signed `message`.
+    /// Whether the holder of the private key signed `message`. What held once is remembered: to verify a signature takes a
+    /// third of a cached answer's time, and callers come with the same token again and again. Nothing else about a token is: when
+    /// it ends, and whether its key is still published, is looked at each time.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.public.verify_sig(message, signature).is_ok()
+        let digest = Signatures::digest(message, signature);
+        if self.held.contain(&digest) {
+            return true;
+        }
+        let verifies = self.public.verify_sig(message, signature).is_ok();
+        if verifies {
+            self.held.insert(digest);
+        }
+        verifies
     }
 
     /// The key in an entry of a set, if it is one that tokens may be verified with.
@@ -65,7 +81,37 @@ impl Key {
         let signs = jwk.public_use.is_none_or(|public_use| public_use == "sig")
             && jwk.key_ops.is_none_or(|operations| operations.iter().any(|operation| operation == "verify"))
             && jwk.alg.is_none_or(|name| Algorithm::from_name(&name) == Some(algorithm));
-        signs.then_some(Self { id: jwk.kid, algorithm, public })
+        signs.then_some(Self { id: jwk.kid, algorithm, public, held: Signatures::default() })
+    }
+}
+
+/// Signatures that a key was seen to verify, by the hash of each with what it signs.
+#[derive(Default)]
+struct Signatures(Mutex<HashSet<[u8; 32]>>);
+
+impl Signatures {
+    fn digest(message: &[u8], signature: &[u8]) -> [u8; 32] {
+        // With its length in front, so that no other message and signature are the same bytes put together.
+        let length = (message.len() as u64).to_le_bytes();
+        Sha256::new_with_prefix(length).chain_update(message).chain_update(signature).finalize().into()
+    }
+
+    fn contain(&self, digest: &[u8; 32]) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+    }
+
+    fn insert(&self, digest: [u8; 32]) {
+        let mut digests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if digests.len() >= MAX_REMEMBERED {
+            digests.clear();
+        }
+        digests.insert(digest);
+    }
+}
+
+impl fmt::Debug for Signatures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signatures")
     }
 }
 
@@ -205,7 +251,10 @@ mod tests {
         for (key, algorithm, message, signature) in &examples {
             let key = set(std::slice::from_ref(key)).unwrap().choose(None, *algorithm).unwrap();
             let signature = decode(signature).unwrap();
-            assert!(key.verifies(message.as_bytes(), &signature), "{algorithm:?}");
+            for _ in 0..2 {
+                assert!(key.verifies(message.as_bytes(), &signature), "{algorithm:?}");
+            }
+            assert_eq!(key.held.0.lock().unwrap().len(), 1, "{algorithm:?}");
             assert!(!key.verifies(b"another message", &signature), "{algorithm:?}");
             assert!(!key.verifies(message.as_bytes(), &[]), "{algorithm:?}");
             for bit in 0..8 {
@@ -213,7 +262,19 @@ mod tests {
                 flipped[0] ^= 1 << bit;
                 assert!(!key.verifies(message.as_bytes(), &flipped), "{algorithm:?}");
             }
+            assert_eq!(key.held.0.lock().unwrap().len(), 1, "what does not hold is not remembered");
         }
+    }
+
+    #[test]
+    fn signatures_are_remembered_for_what_they_sign_and_not_without_end() {
+        assert_ne!(Signatures::digest(b"message", b"signature"), Signatures::digest(b"messages", b"ignature"));
+        let held = Signatures::default();
+        for number in 0..=MAX_REMEMBERED as u64 {
+            held.insert(Signatures::digest(&number.to_le_bytes(), b"signature"));
+        }
+        assert!(held.contain(&Signatures::digest(&(MAX_REMEMBERED as u64).to_le_bytes(), b"signature")));
+        assert!(held.0.lock().unwrap().len() <= MAX_REMEMBERED);
     }
 
     #[test]

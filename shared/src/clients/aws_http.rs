@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
+use super::ClientError;
 use crate::config::Variables;
 
 /// A connection to AWS that rested for longer is not used again. While a Lambda environment is frozen, its connections may be
@@ -22,18 +23,19 @@ pub(super) struct AwsHttp(SharedHttpClient);
 
 impl AwsHttp {
     /// One that trusts the certificates in the file that `AWS_CA_BUNDLE` names, or otherwise Amazon's.
-    pub(super) fn new(variables: &Variables) -> Self {
-        let roots = variables.optional_text("AWS_CA_BUNDLE").and_then(|file| {
-            let unread = |error| tracing::error!(%error, "AWS_CA_BUNDLE cannot be read");
-            std::fs::read(file).map_err(unread).ok()
-        });
-        let roots = TrustStore::empty().with_pem_certificate(roots.unwrap_or_else(|| AMAZON_ROOTS.to_owned()));
-        let mut builder =
-            Builder::new().pool_idle_timeout(AWS_IDLE_LIMIT).tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        if let Ok(trusted) = TlsContext::builder().with_trust_store(roots).build() {
-            builder = builder.tls_context(trusted);
-        }
-        Self(builder.build_https())
+    pub(super) fn new(variables: &Variables) -> Result<Self, ClientError> {
+        let roots = match variables.optional_text("AWS_CA_BUNDLE") {
+            Some(file) => {
+                std::fs::read(file).map_err(|error| ClientError::Build(format!("AWS_CA_BUNDLE: {file}: {error}")))?
+            }
+            None => AMAZON_ROOTS.to_owned(),
+        };
+        let roots = TrustStore::empty().with_pem_certificate(roots);
+        let trusted = TlsContext::builder().with_trust_store(roots).build();
+        let trusted = trusted.map_err(|error| ClientError::Build(format!("AWS_CA_BUNDLE: {error}")))?;
+        let builder = Builder::new().pool_idle_timeout(AWS_IDLE_LIMIT);
+        let builder = builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(trusted);
+        Ok(Self(builder.build_https()))
     }
 }
 

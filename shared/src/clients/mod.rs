@@ -78,17 +78,21 @@ pub struct Builder {
 
 impl Builder {
     /// A builder over these variables. Reads AWS's own variables and files, but makes no call.
-    pub async fn new(variables: Variables) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The file that `AWS_CA_BUNDLE` names cannot be read, or holds no certificates.
+    pub async fn new(variables: Variables) -> Result<Self, ClientError> {
         // Lambda always names the region; the default chain would ask the metadata service of EC2 where nothing does.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())
             .or_else("us-east-1");
         let aws = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(region)
-            .http_client(AwsHttp::new(&variables))
+            .http_client(AwsHttp::new(&variables)?)
             .load()
             .await;
-        Self { variables, aws, sessions: OnceLock::new() }
+        Ok(Self { variables, aws, sessions: OnceLock::new() })
     }
 
     /// The variables the clients are built from.

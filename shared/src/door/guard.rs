@@ -52,7 +52,16 @@ pub struct Guard {
 
 impl Guard {
     pub(super) fn new(door: &Door) -> Self {
-        let rule = Rule { cost: 1, spends: false, reads: None, cached: None, personal: false, writes: &[], one: false };
+        let rule = Rule {
+            cost: 1,
+            spends: false,
+            reads: None,
+            cached: None,
+            personal: false,
+            writes: &[],
+            one: false,
+            recalls: false,
+        };
         Self { door: door.clone(), rule, repeated: None }
     }
 
@@ -96,6 +105,13 @@ impl Guard {
     #[must_use]
     pub fn spends(mut self, cost: u32) -> Self {
         (self.rule.spends, self.rule.cost) = (true, cost);
+        self
+    }
+
+    /// The route finds a [`Recall`] among the extensions of its requests.
+    #[must_use]
+    pub fn recalls(mut self) -> Self {
+        self.rule.recalls = true;
         self
     }
 
@@ -280,7 +296,9 @@ impl Guard {
     where
         F: Future<Output = Response>,
     {
-        request.extensions_mut().insert(Recall::new(&self.door, identity));
+        if self.rule.recalls {
+            request.extensions_mut().insert(Recall::new(&self.door, identity));
+        }
         let mut response = run(request).await;
         let also = response.extensions_mut().remove::<Changed>().map(|Changed(scope)| scope);
         // What was refused changed nothing; what failed may have.

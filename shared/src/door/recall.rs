@@ -14,8 +14,8 @@ use crate::metrics;
 /// How what is kept is written.
 const JSON: &str = "application/json";
 
-/// Keeps what is worked out on the way to an answer that is not kept itself, under the same epochs as whole answers. Routes that are
-/// not cached find it among the extensions of a request.
+/// Keeps what is worked out on the way to an answer that is not kept itself, under the same epochs as whole answers. Routes that
+/// declare it ([`super::Guard::recalls`]) find it among the extensions of a request.
 #[derive(Clone)]
 pub struct Recall {
     door: Door,

@@ -1,4 +1,5 @@
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -91,10 +92,10 @@ async fn observe(mut request: Request, next: Next) -> Response {
     let within = root.span().enter();
     let path = || known_path(route, &path);
     match &error {
-        Some(error) if failed => tracing::error!(path = path(), status, duration_ms, %error, "failed"),
-        None if failed => tracing::error!(path = path(), status, duration_ms, "failed"),
-        Some(error) => tracing::info!(path = path(), status, duration_ms, %error, "refused"),
-        None => tracing::info!(path = path(), status, duration_ms, "answered"),
+        Some(error) if failed => tracing::error!(path = &*path(), status, duration_ms, %error, "failed"),
+        None if failed => tracing::error!(path = &*path(), status, duration_ms, "failed"),
+        Some(error) => tracing::info!(path = &*path(), status, duration_ms, %error, "refused"),
+        None => tracing::info!(path = &*path(), status, duration_ms, "answered"),
     }
     drop(within);
     if response.body().size_hint().exact().is_none() {
@@ -106,11 +107,14 @@ async fn observe(mut request: Request, next: Next) -> Response {
 
 /// The path as it may be logged: what stands for a part of the route is shown if it is an id that we made. Any other is a name
 /// that somebody chose, which may be an address.
-fn known_path(route: &str, path: &str) -> String {
+fn known_path<'a>(route: &str, path: &'a str) -> Cow<'a, str> {
+    if !route.is_empty() && !route.contains('{') {
+        return path.into();
+    }
     let parts = route.split('/').zip(path.split('/'));
     let is_name = |part: &str, given| part.starts_with('{') && Ulid::from_string(given).is_err();
     let shown = parts.map(|(part, given)| if is_name(part, given) { "…" } else { given });
-    shown.collect::<Vec<_>>().join("/")
+    shown.collect::<Vec<_>>().join("/").into()
 }
 
 /// Whether the router answered by itself, with a status and at most a line of text.

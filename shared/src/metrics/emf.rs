@@ -136,10 +136,13 @@ impl Emf {
     /// ends with this, so it is written as text at once.
     fn lines(&self, timestamp: u128) -> io::Result<Vec<u8>> {
         let series = self.0.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut rest: Vec<_> = series.iter().map(|(metric, numbers)| (metric, numbers.take())).collect();
+        let mut rest: Vec<_> = series
+            .iter()
+            .map(|(metric, numbers)| (metric, numbers.take()))
+            .filter(|(_, taken)| !taken.is_empty())
+            .collect();
         let mut lines = Vec::with_capacity(USUAL_LINE);
         loop {
-            rest.retain(|(_, numbers)| !numbers.is_empty());
             let Some(dimension) = rest.first().map(|(metric, _)| &metric.dimension) else { return Ok(lines) };
             let (mut metrics, mut members) = (Vec::with_capacity(USUAL_LINE), Vec::with_capacity(USUAL_LINE));
             for (metric, numbers) in rest.iter_mut().filter(|(metric, _)| metric.dimension == *dimension) {
@@ -163,6 +166,7 @@ impl Emf {
             }
             lines.append(&mut members);
             lines.extend(b"}\n");
+            rest.retain(|(_, later)| !later.is_empty());
         }
     }
 
@@ -195,10 +199,9 @@ fn write_number(out: &mut Vec<u8>, number: f64) -> io::Result<()> {
 impl Numbers {
     fn take(&self) -> Vec<f64> {
         match self {
-            Self::Count(count) => match count.swap(0, Ordering::Relaxed) {
-                0 => Vec::new(),
-                count => vec![count as f64],
-            },
+            // Most of them did not happen.
+            Self::Count(count) if count.load(Ordering::Relaxed) == 0 => Vec::new(),
+            Self::Count(count) => vec![count.swap(0, Ordering::Relaxed) as f64],
             Self::Sizes(sizes) => std::mem::take(&mut *sizes.0.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }

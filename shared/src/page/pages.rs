@@ -149,7 +149,7 @@ mod tests {
     async fn pages(secret: &str) -> Pages {
         let variables =
             Variables::from_pairs([("SIGNING_SECRET", secret), ("DYNAMODB_ENDPOINT", "http://127.0.0.1:9")]);
-        let builder = Builder::new(variables).await;
+        let builder = Builder::new(variables).await.unwrap();
         Pages::new(&builder.dynamodb().unwrap(), &builder.signer().unwrap())
     }
 

@@ -47,7 +47,8 @@ where
             Self::Json => {
                 writer.write_str("{\"timestamp\":\"")?;
                 SystemTime.format_time(&mut writer)?;
-                write!(writer, "\",\"level\":\"{}\",\"target\":\"{}\"", metadata.level(), metadata.target())?;
+                let level = metadata.level().as_str();
+                write_all(&mut writer, ["\",\"level\":\"", level, "\",\"target\":\"", metadata.target(), "\""])?;
             }
             Self::Text { colours } => {
                 SystemTime.format_time(&mut writer)?;
@@ -94,10 +95,15 @@ impl<'w> FormatFields<'w> for Fields {
 impl Line {
     fn begin_field(self, writer: &mut Writer<'_>, name: &str) -> fmt::Result {
         match self {
-            Self::Json => write!(writer, ",\"{name}\":"),
-            Self::Text { .. } => write!(writer, " {name}="),
+            Self::Json => write_all(writer, [",\"", name, "\":"]),
+            Self::Text { .. } => write_all(writer, [" ", name, "="]),
         }
     }
+}
+
+/// Without the detour over a format: there are dozens in a line, and a line for each request.
+fn write_all<const N: usize>(writer: &mut Writer<'_>, parts: [&str; N]) -> fmt::Result {
+    parts.into_iter().try_for_each(|part| writer.write_str(part))
 }
 
 /// Which fields are written.
@@ -134,7 +140,10 @@ impl Values<'_, '_> {
 
     fn write_field(&mut self, name: &str, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) -> fmt::Result {
         match (self.part, self.line) {
-            (Part::Span, _) => write!(self.writer, "{name}{IS}")?,
+            (Part::Span, _) => {
+                self.writer.write_str(name)?;
+                self.writer.write_char(IS)?;
+            }
             (Part::Message, Line::Text { .. }) => self.writer.write_char(' ')?,
             _ => self.line.begin_field(self.writer, name)?,
         }
@@ -142,13 +151,13 @@ impl Values<'_, '_> {
         if self.part == Part::Span { self.writer.write_char(END) } else { Ok(()) }
     }
 
-    fn write_text(&mut self, field: &Field, text: fmt::Arguments<'_>) {
+    fn write_text(&mut self, field: &Field, write: impl FnOnce(&mut Escaped<'_, '_>) -> fmt::Result) {
         let quoted = matches!(self.line, Line::Json);
         self.write(field, |writer| {
             if quoted {
                 writer.write_char('"')?;
             }
-            Escaped(writer).write_fmt(text)?;
+            write(&mut Escaped(writer))?;
             if quoted { writer.write_char('"') } else { Ok(()) }
         });
     }
@@ -156,7 +165,7 @@ impl Values<'_, '_> {
 
 impl Visit for Values<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.write_text(field, format_args!("{value}"));
+        self.write_text(field, |text| text.write_str(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -187,7 +196,7 @@ impl Visit for Values<'_, '_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write_text(field, format_args!("{value:?}"));
+        self.write_text(field, |text| write!(text, "{value:?}"));
     }
 }
 

@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures::future::{BoxFuture, Fuse, FusedFuture};
+use futures::future::{BoxFuture, OptionFuture};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use shared::config::LlmKind;
@@ -37,8 +37,8 @@ const MARGIN: Duration = Duration::from_secs(3);
 /// The tokens of what a model is told before the conversation, and of the tools that it is shown, at most.
 const FRAME: u64 = 2_000;
 
-/// An answer that is being stored, if it is: whether there is a conversation to store it in.
-type Storing = Fuse<BoxFuture<'static, Result<bool, Error>>>;
+/// An answer that is being stored: whether there is a conversation to store it in.
+type Storing = BoxFuture<'static, Result<bool, Error>>;
 
 /// An answer that has begun.
 pub(crate) struct Started {
@@ -255,12 +255,13 @@ impl Run {
             let made = Within::new(agent.answer(), step.span().clone());
             let mut made = AssertUnwindSafe(made).catch_unwind();
             // The model does not wait until it is stored what it has said or found so far.
-            let (mut storing, mut stored) = (Storing::terminated(), Instant::now());
+            let (mut storing, mut stored) = (None::<Storing>, Instant::now());
             let mut end = Err(Error::internal("an answer without an end"));
             loop {
                 let made = tokio::select! {
                     biased;
-                    outcome = &mut storing => {
+                    outcome = until_stored(&mut storing) => {
+                        storing = None;
                         self.note_stored(outcome);
                         continue;
                     }
@@ -283,12 +284,12 @@ impl Run {
                         break;
                     }
                 };
-                if storing.is_terminated() && (step || stored.elapsed() >= STORED_EVERY) {
+                if storing.is_none() && (step || stored.elapsed() >= STORED_EVERY) {
                     (storing, stored) = (self.store(), Instant::now());
                 }
             }
             // In their order: or what is half would replace what is whole.
-            if !storing.is_terminated() {
+            if let Some(storing) = storing {
                 self.note_stored(storing.await);
             }
             let mut finish_reason = match end {
@@ -302,11 +303,9 @@ impl Run {
             let (account, used) = (self.account.clone(), self.answer.usage);
             note(&step, &self.answer, finish_reason);
             drop((made, step));
-            let last = self.store();
-            let last = async move { if last.is_terminated() { Ok(true) } else { last.await } };
-            let (stored, settled) = futures::join!(last, account.settle(used));
+            let (stored, settled) = futures::join!(OptionFuture::from(self.store()), account.settle(used));
             note_unsettled(settled, &self.request_id);
-            if let Err(error) = stored {
+            if let Some(Err(error)) = stored {
                 if finish_reason != FinishReason::Error {
                     yield self.failure(&error);
                 }
@@ -317,14 +316,14 @@ impl Run {
         .boxed()
     }
 
-    /// Stores how far the answer is: whether there is a conversation to store it in.
-    fn store(&mut self) -> Storing {
-        let Some(conversations) = self.conversations.clone() else { return Storing::terminated() };
+    /// Stores how far the answer is, if it is stored at all.
+    fn store(&mut self) -> Option<Storing> {
+        let conversations = self.conversations.clone()?;
         let numbers = self.answer.sources.iter().map(|source| source.n);
         self.highest = self.highest.max(numbers.max().unwrap_or(0));
         let (tenant, conversation, highest) = (self.tenant.clone(), self.conversation, self.highest);
         let answer = self.answer.clone();
-        async move { conversations.update(&tenant, conversation, &answer, highest).await }.boxed().fuse()
+        Some(async move { conversations.update(&tenant, conversation, &answer, highest).await }.boxed())
     }
 
     /// The answer goes on if it was not stored: its end will be, too.
@@ -346,6 +345,14 @@ impl Run {
         problem.request_id.clone_from(&self.request_id);
         problem.retry_after = error.retry_after_seconds();
         Event::Error(Box::new(problem))
+    }
+}
+
+/// What became of an answer that is being stored; never, if none is.
+async fn until_stored(storing: &mut Option<Storing>) -> Result<bool, Error> {
+    match storing {
+        Some(storing) => storing.await,
+        None => std::future::pending().await,
     }
 }
 
