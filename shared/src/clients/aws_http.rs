@@ -26,7 +26,7 @@ impl AwsHttp {
     pub(super) fn new(variables: &Variables) -> Result<Self, ClientError> {
         let roots = match variables.optional_text("AWS_CA_BUNDLE") {
             Some(file) => {
-                std::fs::read(file).map_err(|error| ClientError::Build(format!("AWS_CA_BUNDLE: {file}: {error}")))?
+                certificates(file).map_err(|reason| ClientError::Build(format!("AWS_CA_BUNDLE: {reason}")))?
             }
             None => AMAZON_ROOTS.to_owned(),
         };
@@ -39,6 +39,13 @@ impl AwsHttp {
     }
 }
 
+/// What stands in a file, if certificates do: without any, nobody could be trusted.
+fn certificates(file: &str) -> Result<Vec<u8>, String> {
+    let text = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
+    let holds_any = memchr::memmem::find(&text, b"-----BEGIN CERTIFICATE-----").is_some();
+    if holds_any { Ok(text) } else { Err(format!("{file} holds no certificate")) }
+}
+
 impl HttpClient for AwsHttp {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         self.0.http_connector(settings, components)
@@ -48,5 +55,29 @@ impl HttpClient for AwsHttp {
 
     fn connector_metadata(&self) -> Option<ConnectorMetadata> {
         self.0.connector_metadata()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_certificates_ends_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let trusting = |name: &str, text: Option<&[u8]>| {
+            let file = folder.path().join(name);
+            if let Some(text) = text {
+                std::fs::write(&file, text).unwrap();
+            }
+            let error = AwsHttp::new(&Variables::from_pairs([("AWS_CA_BUNDLE", file.to_str().unwrap())])).err();
+            error.map(|error| error.to_string())
+        };
+        assert_eq!(trusting("amazon.pem", Some(AMAZON_ROOTS)), None);
+        for (name, text) in [("absent.pem", None), ("empty.pem", Some(&b"nothing"[..]))] {
+            let error = trusting(name, text).unwrap();
+            assert!(error.contains("AWS_CA_BUNDLE") && error.contains(name), "{error}");
+        }
+        assert!(AwsHttp::new(&Variables::default()).is_ok());
     }
 }

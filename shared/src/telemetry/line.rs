@@ -205,6 +205,11 @@ struct Escaped<'a, 'w>(&'a mut Writer<'w>);
 
 impl fmt::Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Nearly all there is. Without an end in between it is done for many bytes at once.
+        let is_escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        if !text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
+            return self.0.write_str(text);
+        }
         let mut plain = 0;
         for (place, byte) in text.bytes().enumerate() {
             let escape = match byte {

@@ -74,7 +74,7 @@ pub struct Telemetry(Arc<[Delivery]>);
 pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let (mut layers, mut deliveries) = (vec![logs::layer(config)?], Vec::new());
     if let Some(config) = &config.traces {
-        let (layer, delivery) = traces::start(config)?;
+        let (layer, delivery) = traces::start(config);
         layers.push(layer);
         deliveries.push(delivery);
     }

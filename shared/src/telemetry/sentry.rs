@@ -49,7 +49,7 @@ pub(super) fn start(config: &SentryConfig) -> Result<(BoxedLayer, Delivery), Cli
     auth.set_sensitive(true);
     let kind = HeaderValue::from_static("application/x-sentry-envelope");
     let headers = HeaderMap::from_iter([(AUTH, auth), (CONTENT_TYPE, kind)]);
-    let collector = Collector::new(config.dsn.envelope_api_url(), headers, LIMIT)?;
+    let collector = Collector::new(config.dsn.envelope_api_url(), headers, LIMIT);
     Ok((layer.boxed(), Delivery::new("failures", collector, outbox, messages)))
 }
 

@@ -20,7 +20,7 @@ use tracing::subscriber::Interest;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::{Layer, Registry};
 
-use crate::clients::{ClientError, Collector};
+use crate::clients::Collector;
 use crate::config::TracesConfig;
 use crate::telemetry::delivery::Delivery;
 use crate::telemetry::outbox::Outbox;
@@ -65,7 +65,7 @@ pub(super) fn records_job(parent: Option<&Traceparent>) -> bool {
 }
 
 /// The layer that records, and what brings the records to the collector.
-pub(super) fn start(config: &TracesConfig) -> Result<(BoxedLayer, Delivery), ClientError> {
+pub(super) fn start(config: &TracesConfig) -> (BoxedLayer, Delivery) {
     genai::show_contents(config.contents);
     let outbox = Arc::new(Outbox::new(MOST));
     let attributes = config.attributes.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
@@ -95,9 +95,9 @@ pub(super) fn start(config: &TracesConfig) -> Result<(BoxedLayer, Delivery), Cli
 
     let mut headers = config.headers.clone();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-    let collector = Collector::new(config.url.clone(), headers, config.timeout)?;
+    let collector = Collector::new(config.url.clone(), headers, config.timeout);
     let delivery = Delivery::new("traces", collector, outbox, move |spans| messages(spans, &of_service));
-    Ok((layer.boxed(), delivery))
+    (layer.boxed(), delivery)
 }
 
 /// The spans in messages of OTLP (opentelemetry-proto, `ExportTraceServiceRequest`).

@@ -4,6 +4,7 @@
 //! tell of it. What is counted is all that an event takes of a processor in the environment: from its arrival until the function
 //! asks for the next one, by when metrics are written and traces sent. Environments take turns, so that a noisy moment hits all.
 
+#![recursion_limit = "256"]
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be taken ends")]
 
 use std::time::Duration;
