@@ -50,6 +50,7 @@ impl StreamRecords {
 #[cfg(test)]
 mod tests {
     use dynoxide::Database;
+    use dynoxide::actions::list_streams::ListStreamsRequest;
     use serde_json::{Value, json};
 
     use super::*;
@@ -73,7 +74,7 @@ mod tests {
 
     fn numbers(database: &Database) -> Vec<String> {
         let asked = |body: Value| serde_json::from_value(body).unwrap();
-        let arn = database.list_streams(Default::default()).unwrap().streams[0].stream_arn.clone();
+        let arn = database.list_streams(ListStreamsRequest::default()).unwrap().streams[0].stream_arn.clone();
         let stream = database.describe_stream(serde_json::from_value(json!({ "StreamArn": arn })).unwrap()).unwrap();
         let shard = &stream.stream_description.shards[0].shard_id;
         let from = json!({ "StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON" });

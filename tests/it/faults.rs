@@ -47,7 +47,8 @@ async fn without_the_database_readiness_is_503_with_its_checks_and_liveness_is_2
         ("DYNAMODB_ENDPOINT", nowhere),
         ("BLOBS_URL", &format!("file://{}", folder.path().display())),
     ]))
-    .await;
+    .await
+    .unwrap();
     let state = health::State {
         dynamodb: builder.dynamodb().unwrap(),
         redis: builder.redis().unwrap(),

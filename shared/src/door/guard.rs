@@ -48,21 +48,14 @@ pub struct Guard {
     rule: Rule,
     /// Who answers repetitions, and how large a body may be.
     repeated: Option<(Idempotency, usize)>,
+    /// Whether what is worked out on the way is kept.
+    recalls: bool,
 }
 
 impl Guard {
     pub(super) fn new(door: &Door) -> Self {
-        let rule = Rule {
-            cost: 1,
-            spends: false,
-            reads: None,
-            cached: None,
-            personal: false,
-            writes: &[],
-            one: false,
-            recalls: false,
-        };
-        Self { door: door.clone(), rule, repeated: None }
+        let rule = Rule { cost: 1, spends: false, reads: None, cached: None, personal: false, writes: &[], one: false };
+        Self { door: door.clone(), rule, repeated: None, recalls: false }
     }
 
     /// The answer is made of what this scope names.
@@ -111,7 +104,7 @@ impl Guard {
     /// The route finds a [`Recall`] among the extensions of its requests.
     #[must_use]
     pub fn recalls(mut self) -> Self {
-        self.rule.recalls = true;
+        self.recalls = true;
         self
     }
 
@@ -296,7 +289,7 @@ impl Guard {
     where
         F: Future<Output = Response>,
     {
-        if self.rule.recalls {
+        if self.recalls {
             request.extensions_mut().insert(Recall::new(&self.door, identity));
         }
         let mut response = run(request).await;

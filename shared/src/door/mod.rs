@@ -162,6 +162,4 @@ struct Rule {
     writes: &'static [Scope],
     /// Whether it is about the one document that its path names.
     one: bool,
-    /// Whether it keeps what it works out on the way.
-    recalls: bool,
 }

@@ -80,7 +80,7 @@ impl Way {
         }
         // An answer is kept for a minute.
         assert!(hits * 100 >= EVENTS * 95, "the cache answered {hits} of {EVENTS} events");
-        (self.environment.usage().unwrap().cpu - before) / EVENTS
+        self.environment.usage().unwrap().cpu.saturating_sub(before) / EVENTS
     }
 
     /// The median of its rounds, in microseconds.

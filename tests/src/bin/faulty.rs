@@ -60,7 +60,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let claims = TokenClaims { tenant: "acme".parse()?, user: "ada@example.com".parse()?, role: Role::Editor };
     let token = running.issuer().token(&claims, OffsetDateTime::now_utc())?;
 
-    let builder = Builder::new(running.variables().clone()).await.unwrap();
+    let builder = Builder::new(running.variables().clone()).await?;
     let (dynamodb, redis, blobs) = (builder.dynamodb()?, builder.redis()?, builder.blobs()?);
     let edition = builder.models()?.current.edition;
     let models = Models { current: Model { edition, embedder: Arc::new(Panics) }, previous: None };
