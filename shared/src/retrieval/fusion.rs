@@ -2,25 +2,36 @@ use std::ops::Range;
 
 use super::candidate::Candidate;
 
+/// What a score counts at least as, so that one that is 0 makes a passage less and not nothing.
+const FLOOR: f32 = 0.1;
+
 /// Gives the candidates their scores.
 ///
-/// Similarity and lexical score are scaled to their range among what was found by meaning, then added as `weight` of the
-/// lexical and the rest of the similarity (a convex combination; Bruch, Gai and Ingber, "An Analysis of Fusion Functions for
-/// Hybrid Retrieval", 2023). What was found by its terms alone has a place in these ranges and does not stretch them, so the
-/// others keep their order. Exact terms are added to that: a code that stands in one passage outweighs all else.
+/// Similarity and lexical score are scaled to their range among what was found by meaning (Bruch, Gai and Ingber, "An Analysis of
+/// Fusion Functions for Hybrid Retrieval", 2023), then pooled. What was found by its terms alone has a place in these ranges and
+/// does not stretch them, so the others keep their order. Exact terms are added to that: a code that stands in one passage
+/// outweighs all else.
 pub(super) fn fuse(candidates: &mut [Candidate], lexical: &[f32], weight: f32) {
     let near = || candidates.iter().zip(lexical).filter(|(candidate, _)| candidate.is_near);
     let dense_range = range(near().filter_map(|(candidate, _)| candidate.similarity));
     let lexical_range = range(near().map(|(_, lexical)| *lexical));
+    // Words that nobody has tell nothing.
+    let weight = if lexical_range.end > 0.0 { weight } else { 0.0 };
     let most = candidates.iter().map(|candidate| candidate.exact).fold(0.0, f32::max);
     for (candidate, lexical) in candidates.iter_mut().zip(lexical) {
         // What is not known to be near is no nearer than what the vector search found last.
         let dense = candidate.similarity.map_or(0.0, |similarity| scaled(similarity, &dense_range));
-        let fused = weight.mul_add(scaled(*lexical, &lexical_range), (1.0 - weight) * dense);
+        let fused = pooled(dense, scaled(*lexical, &lexical_range), weight);
         candidate.lexical = *lexical;
         candidate.fused = (fused + candidate.exact) / (1.0 + most);
         candidate.score = candidate.fused;
     }
+}
+
+/// Their geometric mean, with `weight` of the lexical and the rest of the similarity (a logarithmic opinion pool; Genest and Zidek,
+/// "Combining Probability Distributions", 1986): from 0 to 1 as they are. Beside the arithmetic one it prefers what both speak for.
+fn pooled(dense: f32, lexical: f32, weight: f32) -> f32 {
+    ((dense + FLOOR).powf(1.0 - weight) * (lexical + FLOOR).powf(weight) - FLOOR).clamp(0.0, 1.0)
 }
 
 fn range(scores: impl Iterator<Item = f32>) -> Range<f32> {
@@ -64,13 +75,21 @@ mod tests {
     }
 
     #[test]
+    fn what_both_speak_for_comes_before_what_one_does() {
+        let scores = scores(&[0.9, 0.6, 0.1].map(candidate), &[0.0, 5.0, 9.0], 0.5);
+        assert!(scores[1] > scores[0] && scores[1] > scores[2], "{scores:?}");
+        assert!(scores.iter().all(|score| *score > 0.0), "{scores:?}");
+    }
+
+    #[test]
     fn scores_lie_between_0_and_1() {
         let mut candidates = [0.31, 0.30, 0.29].map(candidate).to_vec();
         candidates.push(Candidate { exact: 0.7, is_near: false, ..candidate(-0.5) });
         for score in scores(&candidates, &[3.0, 8.0, 0.0, 99.0], 0.3) {
             assert!((0.0..=1.0).contains(&score), "{score}");
         }
-        assert_eq!(scores(&[candidate(0.7)], &[0.0], 0.3), [0.7]);
+        let only = scores(&[candidate(0.7)], &[0.0], 0.3)[0];
+        assert!((only - 1.0).abs() < 1e-6, "no passage has a word of the query, so its words do not count: {only}");
         assert!(scores(&[], &[], 0.3).is_empty());
     }
 
