@@ -15,8 +15,6 @@ pub(super) fn fuse(candidates: &mut [Candidate], lexical: &[f32], weight: f32) {
     let near = || candidates.iter().zip(lexical).filter(|(candidate, _)| candidate.is_near);
     let dense_range = range(near().filter_map(|(candidate, _)| candidate.similarity));
     let lexical_range = range(near().map(|(_, lexical)| *lexical));
-    // Words that nobody has tell nothing.
-    let weight = if lexical_range.end > 0.0 { weight } else { 0.0 };
     let most = candidates.iter().map(|candidate| candidate.exact).fold(0.0, f32::max);
     for (candidate, lexical) in candidates.iter_mut().zip(lexical) {
         // What is not known to be near is no nearer than what the vector search found last.
@@ -89,7 +87,7 @@ mod tests {
             assert!((0.0..=1.0).contains(&score), "{score}");
         }
         let only = scores(&[candidate(0.7)], &[0.0], 0.3)[0];
-        assert!((only - 1.0).abs() < 1e-6, "no passage has a word of the query, so its words do not count: {only}");
+        assert!(only > 0.0 && only < scores(&[candidate(0.7)], &[1.0], 0.3)[0], "{only}");
         assert!(scores(&[], &[], 0.3).is_empty());
     }
 
@@ -100,6 +98,8 @@ mod tests {
         candidates.push(Candidate { exact: 1.0, is_near: false, similarity: None, ..candidate(0.0) });
         let after = scores(&candidates, &[9.0, 5.0, 0.0, 1.0], 0.4);
         assert!(after[3] > after[0], "{after:?}");
+        let without_words = scores(&candidates, &[0.0, 0.0, 0.0, 1.0], 0.4);
+        assert!(without_words[3] > without_words[0], "{without_words:?}");
         // The others stay as they were among themselves.
         for (before, after) in before.iter().zip(&after) {
             assert!((before - 2.0 * after).abs() < 1e-6);
