@@ -51,11 +51,16 @@ impl StreamRecords {
 mod tests {
     use dynoxide::Database;
     use dynoxide::actions::list_streams::ListStreamsRequest;
+    use rusqlite::StatementStatus;
     use serde_json::{Value, json};
+    use tempfile::TempDir;
 
     use super::*;
 
-    fn database(file: &Path) -> Database {
+    /// A database with 300 records.
+    fn database() -> (TempDir, Database, StreamRecords) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tables");
         let database = Database::new(file.to_str().unwrap()).unwrap();
         let table = json!({
             "TableName": "notes",
@@ -69,7 +74,8 @@ mod tests {
             let item = json!({ "TableName": "notes", "Item": { "pk": { "S": format!("{number}") } } });
             database.put_item(serde_json::from_value(item).unwrap()).unwrap();
         }
-        database
+        let records = StreamRecords::open(&file).unwrap();
+        (folder, database, records)
     }
 
     fn numbers(database: &Database) -> Vec<String> {
@@ -85,10 +91,7 @@ mod tests {
 
     #[test]
     fn what_was_worked_off_is_forgotten_some_at_a_time_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("tables");
-        let database = database(&file);
-        let records = StreamRecords::open(&file).unwrap();
+        let (_folder, database, records) = database();
         let all = numbers(&database);
         assert_eq!(all.len(), 300);
         records.forget_before("notes", &all[250]).unwrap();
@@ -101,25 +104,21 @@ mod tests {
 
     #[test]
     fn no_write_and_no_look_at_a_stream_reads_all_records() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("tables");
-        let _database = database(&file);
-        let records = StreamRecords::open(&file).unwrap();
+        let (_folder, _database, records) = database();
         let connection = records.0.lock().unwrap();
-        // The statements of the embedded database, without the columns that it reads.
+        // The statements of the embedded database, without the columns that it reads, when nothing is new.
         for statement in [
-            "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) + 1 FROM _stream_records WHERE table_name = 't'",
+            "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) + 1 FROM _stream_records WHERE table_name = 'notes'",
             "SELECT event_name FROM _stream_records
-             WHERE table_name = 't' AND shard_id = 's' AND CAST(sequence_number AS INTEGER) > 7
+             WHERE table_name = 'notes' AND shard_id = 'shardId-00000001-notes'
+             AND CAST(sequence_number AS INTEGER) > 9000000000000000000
              ORDER BY CAST(sequence_number AS INTEGER) ASC LIMIT 100",
         ] {
-            let plan = format!("EXPLAIN QUERY PLAN {statement}");
-            let plan: Vec<String> = connection
-                .prepare(&plan)
-                .and_then(|mut plan| plan.query_map([], |row| row.get("detail"))?.collect())
-                .unwrap();
-            assert_eq!(plan.len(), 1, "{plan:?}");
-            assert!(plan[0].contains("INDEX _stream_records_by_number (table_name=?"), "{plan:?}");
+            let mut statement = connection.prepare(statement).unwrap();
+            let _all = statement.query_map([], |_| Ok(())).unwrap().count();
+            // One at least for each record, if each was looked at.
+            let steps = statement.get_status(StatementStatus::VmStep);
+            assert!((1..100).contains(&steps), "{steps} steps");
         }
     }
 }

@@ -55,8 +55,8 @@ pub(super) struct Key {
 
 impl Key {
     /// Whether the holder of the private key signed `message`. What held once is remembered: to verify a signature takes a
-    /// third of a cached answer's time, and callers come with the same token again and again. Nothing else about a token is: when
-    /// it ends, and whether its key is still published, is looked at each time.
+    /// good part of a cached answer's time, and callers come with the same token again and again. Nothing else about a token is:
+    /// when it ends, and whether its key is still published, is looked at each time.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let digest = Signatures::digest(message, signature);
         if self.held.contain(&digest) {

@@ -6,6 +6,7 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use reqwest::Certificate;
 
 use super::ClientError;
 use crate::config::Variables;
@@ -32,18 +33,20 @@ impl AwsHttp {
         };
         let roots = TrustStore::empty().with_pem_certificate(roots);
         let trusted = TlsContext::builder().with_trust_store(roots).build();
-        let trusted = trusted.map_err(|error| ClientError::Build(format!("AWS_CA_BUNDLE: {error}")))?;
+        let trusted = trusted.map_err(|error| ClientError::Build(format!("the way to AWS: {error}")))?;
         let builder = Builder::new().pool_idle_timeout(AWS_IDLE_LIMIT);
         let builder = builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(trusted);
         Ok(Self(builder.build_https()))
     }
 }
 
-/// What stands in a file, if certificates do: without any, nobody could be trusted.
+/// What stands in a file, if it is certificates: without any, nobody could be trusted.
 fn certificates(file: &str) -> Result<Vec<u8>, String> {
     let text = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
-    let holds_any = memchr::memmem::find(&text, b"-----BEGIN CERTIFICATE-----").is_some();
-    if holds_any { Ok(text) } else { Err(format!("{file} holds no certificate")) }
+    match Certificate::from_pem_bundle(&text) {
+        Ok(certificates) if !certificates.is_empty() => Ok(text),
+        _ => Err(format!("{file} holds no certificates in PEM")),
+    }
 }
 
 impl HttpClient for AwsHttp {
@@ -74,7 +77,8 @@ mod tests {
             error.map(|error| error.to_string())
         };
         assert_eq!(trusting("amazon.pem", Some(AMAZON_ROOTS)), None);
-        for (name, text) in [("absent.pem", None), ("empty.pem", Some(&b"nothing"[..]))] {
+        let broken = b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        for (name, text) in [("absent.pem", None), ("empty.pem", Some(&b"nothing"[..])), ("broken.pem", Some(broken))] {
             let error = trusting(name, text).unwrap();
             assert!(error.contains("AWS_CA_BUNDLE") && error.contains(name), "{error}");
         }
