@@ -155,3 +155,104 @@ impl Drive {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::FutureExt;
+    use shared::clients::Builder;
+    use shared::config::Variables;
+    use shared::door::Spending;
+    use shared::tenancy::{ConversationId, Principal, Role};
+
+    use super::*;
+    use crate::runs::{Process, Runs};
+
+    /// More than wait for a reader.
+    const DELTAS: usize = 5 * WAITING;
+
+    fn ada() -> Principal {
+        Principal {
+            tenant: "acme".parse().unwrap(),
+            user: "ada".parse().unwrap(),
+            key: None,
+            role: Role::Viewer,
+            email: None,
+            name: None,
+            collections: Arc::default(),
+            editions: Arc::default(),
+        }
+    }
+
+    /// A run of this process that says something `DELTAS` times, whatever reads it.
+    async fn begun(runs: &Runs) -> BoxStream<'static, (u64, Event)> {
+        let slot = runs.admit(&ada(), Spending::default()).await.unwrap();
+        let id = MessageId::new();
+        let said = stream::repeat_n(Event::Delta { text: "word ".to_owned() }, DELTAS);
+        let done = Event::Done { finish_reason: FinishReason::Stop, message_id: id };
+        let events = said.chain(stream::iter([done])).boxed();
+        slot.begin(id, ConversationId::new(), watch::Sender::new(false), events).await
+    }
+
+    async fn runs() -> Runs {
+        let without_a_cache = Builder::new(Variables::default()).await.unwrap().redis().unwrap();
+        Runs::new(&without_a_cache, Process::LivesOn, 1.0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_waits_for_its_reader_and_then_is_made_without() {
+        let runs = runs().await;
+        let mut events = begun(&runs).await;
+        assert_eq!(events.next().await.map(|(number, _)| number), Some(1));
+        tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
+        assert_eq!(runs.here().len(), 1, "it waits");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(runs.here().is_empty(), "it has come to its end");
+        // Whoever reads on finds what waited, and no end that was not read in time.
+        let left: Vec<_> = events.collect().await;
+        assert_eq!(left.len(), WAITING);
+        assert!(left.iter().all(|(_, event)| matches!(event, Event::Delta { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_whose_reader_is_slow_is_read_to_its_end() {
+        let runs = runs().await;
+        let mut events = begun(&runs).await;
+        let mut numbers = Vec::new();
+        while let Some((number, _)) = events.next().await {
+            numbers.push(number);
+            tokio::time::sleep(PATIENCE / 2).await;
+        }
+        assert_eq!(numbers, (1..=DELTAS as u64 + 1).collect::<Vec<_>>());
+        assert!(runs.here().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_whose_reader_is_gone_is_made_to_its_end() {
+        let runs = runs().await;
+        drop(begun(&runs).await);
+        assert_eq!(runs.here().len(), 1);
+        let ended = async {
+            while !runs.here().is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(1), ended).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_breaks_off_says_that_it_ends() {
+        let runs = runs().await;
+        let slot = runs.admit(&ada(), Spending::default()).await.unwrap();
+        let id = MessageId::new();
+        let broken = stream::once(std::future::ready(Event::Delta { text: "word".to_owned() })).boxed();
+        let mut events = slot.begin(id, ConversationId::new(), watch::Sender::new(false), broken).await;
+        assert!(matches!(events.next().await, Some((1, Event::Delta { .. }))));
+        let end = events.next().await;
+        assert!(
+            matches!(end, Some((2, Event::Done { finish_reason: FinishReason::Error, message_id })) if message_id == id)
+        );
+        assert_eq!(events.next().now_or_never(), Some(None));
+    }
+}
