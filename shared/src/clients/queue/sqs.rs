@@ -89,6 +89,8 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::clients::aws_http::AwsHttp;
+    use crate::config::Variables;
 
     /// What was asked, as action and parameters.
     type Asked = Arc<Mutex<Vec<(String, Value)>>>;
@@ -111,7 +113,8 @@ mod tests {
         let url = format!("http://{}/123456789012/ragline-IngestQueue-a1B2", listener.local_addr().unwrap());
         let router = Router::new().route("/", post(answer)).with_state(Arc::clone(&asked));
         tokio::spawn(async { axum::serve(listener, router).await });
-        let aws = SdkConfig::builder().behavior_version(BehaviorVersion::v2026_01_12()).build();
+        let http = AwsHttp::new(&Variables::default()).unwrap();
+        let aws = SdkConfig::builder().behavior_version(BehaviorVersion::v2026_01_12()).http_client(http).build();
         (SqsQueue::new(&aws, &url.parse().unwrap()), asked)
     }
 
