@@ -42,7 +42,7 @@ pub(super) fn open(config: &LlmConfig, aws: &SdkConfig) -> Result<Option<LlmClie
 fn bedrock(config: &LlmConfig, endpoint: Option<&Url>, aws: &SdkConfig) -> Client {
     let mut builder = aws_sdk_bedrockruntime::config::Builder::from(aws)
         .timeout_config(TimeoutConfig::builder().connect_timeout(config.connect_timeout).build())
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .retry_config(aws.retry_config().cloned().unwrap_or_else(RetryConfig::standard).with_max_attempts(ATTEMPTS))
         // A model that thinks is no stalled stream.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     if let Some(endpoint) = endpoint {

@@ -24,9 +24,11 @@ use std::time::Duration;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_types::retry::ReconnectMode;
 
 pub use self::announcements::ANNOUNCEMENTS_FOLDER;
 use self::aws_http::AwsHttp;
@@ -92,6 +94,10 @@ impl Builder {
             .http_client(AwsHttp::new(&variables)?)
             .load()
             .await;
+        // A connection that an answer came on works, whatever the answer.
+        let retries = aws.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+        let retries = retries.with_reconnect_mode(ReconnectMode::ReuseAllConnections);
+        let aws = aws.into_builder().retry_config(retries).build();
         Ok(Self { variables, aws, sessions: OnceLock::new() })
     }
 
