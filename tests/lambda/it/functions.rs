@@ -2,6 +2,7 @@
 //! the functions and runs these.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tests::{Answer, Proxy, User};
 use tokio::time::sleep;
 
 const API: [&str; 7] = ["authorizer", "chat", "documents", "health", "search", "upload", "users"];
-const KEEPING: Keeping = Keeping { environments: 2, invocations: None, freezing: true };
+const KEEPING: Keeping = Keeping { environments: 4, invocations: None, freezing: true };
 /// How long an answer of the database takes while a function is to be killed before it has it.
 const SLOW: Duration = Duration::from_secs(1);
 /// How a call of the database begins.
@@ -59,18 +60,28 @@ impl Front {
     }
 
     /// The answer to a request whose function, the one that is harmed, is killed after so many calls of the database, before it
-    /// has the answer to the last.
+    /// has the answer to the last. An environment of it was started before.
     async fn killed(&self, function: &str, calls: usize, request: impl Future<Output = Answer>) -> Answer {
+        // It may have answered and not yet asked for the next event; another environment would be started for that.
+        let pid = loop {
+            match self.functions[function].resting() {
+                Some(pid) => break pid,
+                None => sleep(Duration::from_millis(5)).await,
+            }
+        };
         let before = self.dynamodb.occurrences(CALL);
         self.dynamodb.delay(Duration::ZERO, SLOW);
         let killing = async {
             while self.dynamodb.occurrences(CALL) < before + calls {
                 sleep(Duration::from_millis(5)).await;
             }
-            let pid = *self.functions[function].started().last().unwrap();
             kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
         };
-        let (answer, ()) = tokio::join!(request, killing);
+        let mut request = pin!(request);
+        let answer = tokio::select! {
+            answer = &mut request => panic!("answered after fewer than {calls} calls: {answer:?}"),
+            () = killing => request.await,
+        };
         self.dynamodb.delay(Duration::ZERO, Duration::ZERO);
         answer
     }
@@ -93,7 +104,9 @@ async fn the_api_is_answered_by_functions_that_are_frozen_between_requests() {
         assert!(text.contains("event: start") && text.contains("event: done"), "{text}");
     }
     for (name, function) in &front.functions {
-        assert!(function.started().len() <= 1, "{name} was used again");
+        // The authorizer has its next event at once, perhaps before it rests.
+        let most = if name == "authorizer" { 2 } else { 1 };
+        assert!(function.started().len() <= most, "{name} was not used again");
     }
     front.nobody().get("/documents").await.expect(401);
 }

@@ -49,6 +49,11 @@ impl Function {
         lock(&self.started).clone()
     }
 
+    /// The process that takes the next event, if one rests.
+    pub fn resting(&self) -> Option<i32> {
+        lock(&self.idle).last().map(Environment::pid)
+    }
+
     async fn environment(&self) -> Result<Environment, InvokeError> {
         loop {
             let Some(mut rested) = lock(&self.idle).pop() else { break };
