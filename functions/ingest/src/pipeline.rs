@@ -271,7 +271,7 @@ async fn passages(state: &State, document: &Document, text: Text) -> Result<(Vec
     let task = tokio::task::spawn_blocking(move || {
         let language = language::of(text.plain());
         let mut passages = chunk::split(&text, &filename, embedder.as_ref())?;
-        terms::add(&mut passages, most);
+        terms::add(&mut passages, &text.joints().collect::<Vec<_>>(), most);
         Ok((passages, language))
     });
     task.await.map_err(Error::internal)?.map_err(Stop::Failed)

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use shared::documents::{ErrorCode, Failure};
 
-use crate::extract::tidy::tidy;
+use crate::extract::tidy::{Tidy, tidy};
 
 /// The most characters of a text: some ten thousand dense pages.
 pub(crate) const MAX_CHARACTERS: usize = 20_000_000;
@@ -19,6 +19,8 @@ pub struct Text {
     title: Option<String>,
     plain: String,
     parts: Vec<Part>,
+    /// Where words were broken, in bytes of the plain text.
+    joints: Vec<usize>,
     #[serde(skip)]
     characters: usize,
 }
@@ -78,7 +80,11 @@ impl Text {
         if text.len() > MAX_CHARACTERS * 8 {
             return Err(too_much_text());
         }
-        let text = tidy(text);
+        self.push_tidy(kind, &tidy(text), page)
+    }
+
+    fn push_tidy(&mut self, kind: Kind, tidy: &Tidy, page: Option<u32>) -> Result<(), Failure> {
+        let text = &tidy.text;
         if text.is_empty() {
             return Ok(());
         }
@@ -92,7 +98,9 @@ impl Text {
             return Err(too_much_text());
         }
         self.plain.push_str(separator);
-        self.plain.push_str(&text);
+        let start = self.plain.len();
+        self.joints.extend(tidy.joints.iter().map(|at| start + at));
+        self.plain.push_str(text);
         self.parts.push(Part { kind, page, bytes: u32::try_from(text.len()).map_err(|_| too_much_text())? });
         Ok(())
     }
@@ -104,13 +112,15 @@ impl Text {
                 Kind::Heading(level) => Kind::Heading(level.saturating_add(levels)),
                 kind => kind,
             };
-            self.push(kind, block.text, None)
+            let joints = other.joints.iter().filter_map(|at| at.checked_sub(block.start));
+            let joints = joints.take_while(|at| *at < block.text.len()).collect();
+            self.push_tidy(kind, &Tidy { text: block.text.to_owned(), joints }, None)
         })
     }
 
     /// Gives it a title, unless that says nothing.
     pub(crate) fn entitle(&mut self, title: &str) {
-        let title = tidy(&title[..title.floor_char_boundary(LONGEST_TITLE)]);
+        let title = tidy(&title[..title.floor_char_boundary(LONGEST_TITLE)]).text;
         if !title.is_empty() {
             self.title = Some(title);
         }
@@ -126,6 +136,16 @@ impl Text {
     /// passages count the characters of this.
     pub fn plain(&self) -> &str {
         &self.plain
+    }
+
+    /// Where in it words are joined that were broken at the end of a line, in characters and in order.
+    pub fn joints(&self) -> impl Iterator<Item = usize> {
+        let (mut counted, mut characters) = (0, 0);
+        self.joints.iter().map(move |at| {
+            characters += self.plain.get(counted..*at).unwrap_or_default().chars().count();
+            counted = *at;
+            characters
+        })
     }
 
     /// Its parts, in order.
@@ -148,7 +168,8 @@ impl Text {
     pub(crate) fn is_whole(&self) -> bool {
         let ends =
             self.blocks().try_fold(0, |_, block| (!block.text.is_empty()).then(|| block.start + block.text.len()));
-        ends == Some(self.plain.len())
+        let joints_are_in_it = self.joints.is_sorted() && self.joints.iter().all(|at| self.plain.is_char_boundary(*at));
+        ends == Some(self.plain.len()) && joints_are_in_it
     }
 }
 
@@ -195,6 +216,23 @@ mod tests {
             let mut text = duck();
             text.parts[0].bytes = bytes;
             assert!(!text.is_whole(), "{bytes}");
+        }
+        for joints in [vec![2, 1], vec![99]] {
+            assert!(!Text { joints, ..duck() }.is_whole());
+        }
+    }
+
+    #[test]
+    fn it_is_known_where_words_were_broken() {
+        let mut text = duck();
+        text.push(Kind::Paragraph, "Schwä- ne ge- hen.", None).unwrap();
+        let mut whole = Text::default();
+        whole.push(Kind::Heading(1), "Vögel", None).unwrap();
+        whole.append(&text, 1).unwrap();
+        for text in [text, whole] {
+            let rests: Vec<String> = text.joints().map(|at| text.plain().chars().skip(at).collect()).collect();
+            assert_eq!(rests, ["ne gehen.", "hen."]);
+            assert!(text.is_whole());
         }
     }
 

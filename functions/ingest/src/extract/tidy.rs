@@ -3,14 +3,44 @@ use unicode_normalization::UnicodeNormalization;
 /// Words that follow a hyphen without being the rest of a word: "Ein- und Ausgabe", "pre- and postfix".
 const AFTER_A_REAL_HYPHEN: [&str; 8] = ["und", "oder", "bis", "sowie", "and", "or", "to", "bzw."];
 
-/// The same text in one spelling: composed characters (NFC), ligatures as letters, single spaces, no soft hyphens, no empty
-/// lines, and words that a line end had broken in one piece.
-pub(crate) fn tidy(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(line).filter(|line| !line.is_empty()).collect();
-    lines.join("\n")
+/// A text in one spelling.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tidy {
+    pub(crate) text: String,
+    /// Where in it words were broken, in bytes.
+    pub(crate) joints: Vec<usize>,
 }
 
-fn line(text: &str) -> String {
+/// The same text in one spelling: composed characters (NFC), ligatures as letters, single spaces, no soft hyphens, no empty
+/// lines, and words that a line end had broken in one piece.
+pub(crate) fn tidy(text: &str) -> Tidy {
+    let mut tidy = Tidy::default();
+    text.lines().for_each(|text| tidy.line(text));
+    tidy
+}
+
+impl Tidy {
+    fn line(&mut self, text: &str) {
+        let letters = letters(text);
+        let mut words = letters.split_whitespace();
+        let Some(first) = words.next() else { return };
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        self.text.push_str(first);
+        for word in words {
+            if is_broken(&self.text, word) {
+                self.text.pop();
+                self.joints.push(self.text.len());
+            } else {
+                self.text.push(' ');
+            }
+            self.text.push_str(word);
+        }
+    }
+}
+
+fn letters(text: &str) -> String {
     let mut letters = String::with_capacity(text.len());
     // Most texts need no composing, which takes much longer than the rest.
     if text.is_ascii() {
@@ -18,16 +48,7 @@ fn line(text: &str) -> String {
     } else {
         text.nfc().for_each(|c| spell(&mut letters, c));
     }
-    let mut tidied = String::with_capacity(letters.len());
-    for word in letters.split_whitespace() {
-        if is_broken(&tidied, word) {
-            tidied.pop();
-        } else if !tidied.is_empty() {
-            tidied.push(' ');
-        }
-        tidied.push_str(word);
-    }
-    tidied
+    letters
 }
 
 fn spell(letters: &mut String, c: char) {
@@ -55,14 +76,23 @@ fn is_broken(before: &str, word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::{Tidy, tidy};
 
     #[test]
     fn spelling_is_made_one() {
-        assert_eq!(line("  a\u{a0} b\tc "), "a b c");
-        assert_eq!(line("Deﬁnition oﬀen"), "Definition offen");
-        assert_eq!(line("u\u{308}ber"), "über");
-        assert_eq!(line("ihre Übungsauf- gaben und Ein- und Ausgabe"), "ihre Übungsaufgaben und Ein- und Ausgabe");
-        assert_eq!(line("the 1990- era"), "the 1990- era");
+        let text = |text| tidy(text).text;
+        assert_eq!(text("  a\u{a0} b\tc \n \n d"), "a b c\nd");
+        assert_eq!(text("Deﬁnition oﬀen"), "Definition offen");
+        assert_eq!(text("u\u{308}ber"), "über");
+        assert_eq!(text("the 1990- era"), "the 1990- era");
+    }
+
+    #[test]
+    fn broken_words_are_joined_and_it_is_known_where() {
+        let tidied = tidy("ihre Übungsauf- gaben und Ein- und Ausgabe\nfort- gesetzt");
+        assert_eq!(tidied.text, "ihre Übungsaufgaben und Ein- und Ausgabe\nfortgesetzt");
+        let joints: Vec<_> = tidied.joints.iter().map(|at| tidied.text.split_at(*at).1).collect();
+        assert_eq!(joints, ["gaben und Ein- und Ausgabe\nfortgesetzt", "gesetzt"]);
+        assert_eq!(tidy(" \n"), Tidy::default());
     }
 }
