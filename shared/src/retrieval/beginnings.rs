@@ -1,6 +1,6 @@
 use unicode_normalization::char::decompose_canonical;
 
-use crate::terms::without_article;
+use crate::terms::{is_bare, without_article};
 
 /// What words begin with that are looked for. Taking endings and accents off leaves the first two letters of a word what they
 /// are, so most words of a text are seen at a glance to be none of them, and need not be compared.
@@ -39,6 +39,9 @@ fn beginning(word: &str) -> (Option<char>, Option<char>) {
 }
 
 fn base(letter: char) -> char {
+    if is_bare(letter) {
+        return letter;
+    }
     let mut base = None;
     decompose_canonical(letter, |c| _ = base.get_or_insert(c));
     base.unwrap_or(letter)

@@ -55,9 +55,14 @@ fn folded_together(text: &str) -> impl Iterator<Item = char> {
     text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc()
 }
 
+/// Whether it is a letter in lower case that has no accent; not all are known here.
+pub(crate) fn is_bare(c: char) -> bool {
+    matches!(c, 'a'..='z' | 'α'..='ρ' | 'σ'..='ω' | 'а'..='и' | 'к'..='я')
+}
+
 /// A text in lower case without the accents of Latin letters and without Arabic vowel signs, which some write and some do not.
 pub(crate) fn plain(lower: &str) -> String {
-    if lower.is_ascii() {
+    if lower.is_ascii() || lower.chars().all(is_bare) {
         return lower.to_owned();
     }
     let mut base = ' ';
@@ -81,9 +86,9 @@ pub(crate) fn fold(text: &str) -> String {
 mod tests {
     use proptest::prelude::*;
     use unicode_normalization::char::canonical_combining_class;
-    use unicode_normalization::{IsNormalized, is_nfkc_quick};
+    use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
-    use super::{fold, folded_alone, folded_together, lower};
+    use super::{fold, folded_alone, folded_together, is_bare, lower};
 
     #[test]
     fn what_differs_in_writing_only_is_the_same() {
@@ -103,6 +108,13 @@ mod tests {
                 let is_settled = is_nfkc_quick([c].into_iter()) == IsNormalized::Yes;
                 assert!(is_settled && canonical_combining_class(c) == 0, "{c:?}");
             }
+        }
+    }
+
+    #[test]
+    fn bare_letters_have_nothing_to_be_taken_off() {
+        for c in ('\0'..=char::MAX).filter(|c| is_bare(*c)) {
+            assert!([c].into_iter().nfd().eq([c]) && folded_alone(c) == Some(c), "{c:?}");
         }
     }
 

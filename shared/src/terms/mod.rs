@@ -17,7 +17,7 @@ mod vocabulary;
 use std::collections::HashSet;
 use std::fmt;
 
-pub(crate) use folding::{fold, lower, plain};
+pub(crate) use folding::{fold, is_bare, lower, plain};
 pub(crate) use letters::{is_alphanumeric, is_numeric};
 pub(crate) use scan::{Kind, Words, join};
 pub(crate) use script::{paired, pairs};
