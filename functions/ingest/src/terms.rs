@@ -64,7 +64,7 @@ mod tests {
             ("gastrointestinal", [true, false]),
             ("gastroin", [true, false]),
             ("testinal", [true, false]),
-            ("neuroglia", [true, true]),
+            ("neurogli", [true, true]),
             ("zyzzogeton", [false, true]),
             ("geton", [false, true]),
         ] {
