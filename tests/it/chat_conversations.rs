@@ -166,7 +166,7 @@ async fn an_answer_is_stored_while_it_is_made_and_marked_as_partial() {
     llm.then(Turn::call("search", &json!({ "query": "ducks" })));
     llm.then(
         Turn::text("Ducks swim [1]")
-            .and_pause(Duration::from_millis(3_200))
+            .and_pause(Duration::from_millis(4_000))
             .and_text(" and")
             .and_wait(&gate)
             .and_text(" fly."),
@@ -181,8 +181,8 @@ async fn an_answer_is_stored_while_it_is_made_and_marked_as_partial() {
                 let read = read(&ada, id).await;
                 let answer = &read["messages"][1];
                 assert_eq!((&answer["status"], &answer["finish_reason"]), (&json!("partial"), &Value::Null));
-                seen.0 |=
-                    answer["content"] == "" && answer["sources"].as_array().is_some_and(|found| !found.is_empty());
+                // Though nothing happens at that time.
+                seen.0 |= answer["content"] == "Ducks swim [1]" && !answer["sources"].as_array().unwrap().is_empty();
                 seen.1 |= answer["content"] == "Ducks swim [1] and";
             }
             if seen == (true, true) {

@@ -55,8 +55,6 @@ pub(crate) struct Agent {
 pub(crate) enum Made {
     /// Anything between the first event and the last. Citations that the text holds come right behind it.
     Event(Event),
-    /// The calls of a turn are done.
-    Step,
     /// The end. Its usage went out before.
     End(Result<FinishReason, Error>),
 }
@@ -155,7 +153,6 @@ impl Agent {
                     }
                 }
                 drop(results);
-                yield Made::Step;
                 if let Some(interrupted) = interrupted {
                     break Ok(interrupted.into());
                 }

@@ -18,7 +18,7 @@ use shared::telemetry::{self, Caught, GenAi, Within};
 use shared::tenancy::{ConversationId, MessageId, TenantId};
 use time::OffsetDateTime;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::State;
 use crate::agent::{self, Agent, Bounds, Exchange, Fence, Made};
@@ -30,7 +30,7 @@ use crate::tools::{Scope, Sources, Toolbox};
 pub(crate) use account::Account;
 pub(crate) use ask::{Ask, Caller, MAX_MESSAGE, Question};
 
-/// How often an answer is stored while it is being said.
+/// How often an answer is stored while it is made.
 const STORED_EVERY: Duration = Duration::from_secs(3);
 /// What is left of the function's time when an answer must be at its end, to store it.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -255,7 +255,9 @@ impl Run {
             let made = Within::new(agent.answer(), step.span().clone());
             let mut made = AssertUnwindSafe(made).catch_unwind();
             // The model does not wait until it is stored what it has said or found so far.
-            let (mut storing, mut stored) = (None::<Storing>, Instant::now());
+            let (mut storing, mut is_unstored) = (None::<Storing>, false);
+            let mut due = tokio::time::interval_at(Instant::now() + STORED_EVERY, STORED_EVERY);
+            due.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut end = Err(Error::internal("an answer without an end"));
             loop {
                 let made = tokio::select! {
@@ -265,27 +267,27 @@ impl Run {
                         self.note_stored(outcome);
                         continue;
                     }
+                    _ = due.tick(), if is_unstored && storing.is_none() => {
+                        (storing, is_unstored) = (self.store(), false);
+                        continue;
+                    }
                     made = made.next() => made,
                 };
-                let Some(made) = made else { break };
-                let step = match made {
-                    Err(panic) => {
+                match made {
+                    None => break,
+                    Some(Err(panic)) => {
                         end = Err(Caught::of(panic).into());
                         break;
                     }
-                    Ok(Made::Event(event)) => {
+                    Some(Ok(Made::Event(event))) => {
                         self.answer.add(&event);
+                        is_unstored = true;
                         yield event;
-                        false
                     }
-                    Ok(Made::Step) => true,
-                    Ok(Made::End(reason)) => {
+                    Some(Ok(Made::End(reason))) => {
                         end = reason;
                         break;
                     }
-                };
-                if storing.is_none() && (step || stored.elapsed() >= STORED_EVERY) {
-                    (storing, stored) = (self.store(), Instant::now());
                 }
             }
             // In their order: or what is half would replace what is whole.
