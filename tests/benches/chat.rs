@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use futures::{StreamExt, stream};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::Url;
 use serde_json::{Value, json};
 use shared::tenancy::Role;
 use tests::llm::LlmProcess;
 use tests::{Instance, TestApp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 /// What is measured, by how many answers run at a time.
 const RUNS: [Run; 2] = [
@@ -32,6 +35,8 @@ const OPEN: usize = 500;
 const BEGUN: usize = 10;
 /// What each may take.
 const GOAL_KB: f64 = 100.0;
+/// What comes after the first word is read so often: the processor is to be used by what is measured, not by who reads it.
+const READ_EVERY: Duration = Duration::from_millis(100);
 
 /// Answers that are measured.
 #[derive(Clone, Copy)]
@@ -65,7 +70,6 @@ async fn main() {
         ("REDIS_TIMEOUT_MS", "10000"),
     ];
     let token = app.token("acme", "ada", Role::Editor);
-    let http = Client::new();
 
     println!("time to the first word, in milliseconds; the model alone says it after 300 in each turn\n");
     println!("{:<34} {:>7} {:>7} {:>7} {:>7}", "", "median", "added", "p95", "added");
@@ -77,11 +81,11 @@ async fn main() {
             let through = Way::Through { url: format!("{}/chat", server.url()), token: token.clone() };
             let direct =
                 Way::Direct { url: format!("{}/chat/completions", model.url()), model: model_name.clone(), calls };
-            through.first_word(&http).await;
+            through.first_word().await;
             let mut times = [Vec::new(), Vec::new()];
             for _ in 0..ROUNDS {
                 for (way, times) in [&direct, &through].into_iter().zip(&mut times) {
-                    times.extend(way.first_words(&http, at_once, answers / ROUNDS).await);
+                    times.extend(way.first_words(at_once, answers / ROUNDS).await);
                 }
             }
             let [direct, through] = times.map(Times::of);
@@ -95,7 +99,7 @@ async fn main() {
         }
     }
     let hanging = with_model(&variables, "hangs-after-20");
-    memory(&app, &hanging, &http, &token).await;
+    memory(&app, &hanging, &token).await;
     app.stop().await;
 }
 
@@ -105,10 +109,10 @@ fn with_model<'a>(variables: &[(&'a str, &'a str)], model: &'a str) -> Vec<(&'a 
 }
 
 /// The resident memory that each open answer takes.
-async fn memory(app: &TestApp, variables: &[(&str, &str)], http: &Client, token: &str) {
+async fn memory(app: &TestApp, variables: &[(&str, &str)], token: &str) {
     let server = Instance::start(env!("CARGO_BIN_EXE_instance"), app.folder(), variables).await;
     let way = Way::Through { url: format!("{}/chat", server.url()), token: token.to_owned() };
-    let open = |answers| stream::iter(0..answers).map(|_| way.begin(http)).buffer_unordered(BEGUN).collect::<Vec<_>>();
+    let open = |answers| stream::iter(0..answers).map(|_| way.begin()).buffer_unordered(BEGUN).collect::<Vec<_>>();
     // What the process takes once, it takes now.
     let _warm = open(20).await;
     let Some(before) = resident_kb(server.pid()) else { return println!("\nno /proc here, so no memory is measured") };
@@ -135,16 +139,14 @@ enum Way {
 
 impl Way {
     /// The times of so many answers, in milliseconds, of which so many are made at a time.
-    async fn first_words(&self, http: &Client, at_once: usize, answers: usize) -> Vec<f64> {
+    async fn first_words(&self, at_once: usize, answers: usize) -> Vec<f64> {
         let one_after_another = |number: usize| async move {
             // They do not begin all at once.
-            tokio::time::sleep(
-                Duration::from_millis(2_500) * u32::try_from(number).unwrap() / u32::try_from(at_once).unwrap(),
-            )
-            .await;
+            sleep(Duration::from_millis(2_500) * u32::try_from(number).unwrap() / u32::try_from(at_once).unwrap())
+                .await;
             let mut times = Vec::new();
             for _ in 0..answers / at_once {
-                times.push(self.first_word(http).await);
+                times.push(self.first_word().await);
             }
             times
         };
@@ -152,51 +154,79 @@ impl Way {
     }
 
     /// The time of one answer, which is read to its end.
-    async fn first_word(&self, http: &Client) -> f64 {
+    async fn first_word(&self) -> f64 {
         let started = Instant::now();
-        let mut answer = self.begin(http).await;
+        let answer = self.begin().await;
         let time = started.elapsed().as_secs_f64() * 1e3;
-        while answer.chunk().await.unwrap().is_some() {}
+        answer.end().await;
         time
     }
 
     /// An answer whose first word has come.
-    async fn begin(&self, http: &Client) -> Response {
+    async fn begin(&self) -> Answer {
         match self {
             Self::Through { url, token } => {
-                let request = http.post(url).bearer_auth(token).json(&json!({ "message": "Do ducks swim?" }));
-                until(request, "event: delta").await
+                let mut answer = Answer::to(url, token, &json!({ "message": "Do ducks swim?" })).await;
+                answer.read_until("event: delta").await;
+                answer
             }
             Self::Direct { url, model, calls } => {
                 let mut messages = vec![json!({ "role": "user", "content": "Do ducks swim?" })];
-                let asking = |messages: &[Value]| {
+                let asking = async |messages: &[Value]| {
                     let tool = json!({ "type": "function", "function": { "name": "search", "parameters": {} } });
-                    http.post(url)
-                        .json(&json!({ "model": model, "stream": true, "messages": messages, "tools": [tool] }))
+                    let body = json!({ "model": model, "stream": true, "messages": messages, "tools": [tool] });
+                    Answer::to(url, "", &body).await
                 };
                 for number in 0..*calls {
-                    asking(&messages).send().await.unwrap().bytes().await.unwrap();
+                    asking(&messages).await.read_until("[DONE]").await;
                     let function = json!({ "name": "search", "arguments": "{}" });
                     let call = json!({ "id": number.to_string(), "type": "function", "function": function });
                     messages.push(json!({ "role": "assistant", "tool_calls": [call] }));
                     let found = "x".repeat(1_000);
                     messages.push(json!({ "role": "tool", "tool_call_id": number.to_string(), "content": found }));
                 }
-                until(asking(&messages), "\"content\":\"The\"").await
+                let mut answer = asking(&messages).await;
+                answer.read_until("\"content\":\"The\"").await;
+                answer
             }
         }
     }
 }
 
-/// The answer once these words have come.
-async fn until(request: RequestBuilder, words: &str) -> Response {
-    let mut response = request.send().await.unwrap().error_for_status().unwrap();
-    let mut text = String::new();
-    while !text.contains(words) {
-        let chunk = response.chunk().await.unwrap();
-        text.push_str(&String::from_utf8_lossy(&chunk.unwrap_or_else(|| panic!("no {words}: {text}"))));
+/// An answer over a connection of its own, read by as little as can read it.
+struct Answer {
+    connection: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Answer {
+    async fn to(url: &str, token: &str, body: &Value) -> Self {
+        let (url, body): (Url, _) = (url.parse().unwrap(), body.to_string());
+        let address = url.socket_addrs(|| None).unwrap()[0];
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let (path, length) = (url.path(), body.len());
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        connection.write_all(request.as_bytes()).await.unwrap();
+        Self { connection, read: Vec::new() }
     }
-    response
+
+    async fn read_until(&mut self, words: &str) {
+        while !self.read.windows(words.len()).any(|window| window == words.as_bytes()) {
+            let read = self.connection.read_buf(&mut self.read).await.unwrap();
+            assert!(read > 0, "no {words}: {}", String::from_utf8_lossy(&self.read));
+        }
+        assert!(self.read.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&self.read));
+    }
+
+    async fn end(mut self) {
+        while self.connection.read_buf(&mut self.read).await.unwrap() > 0 {
+            self.read.clear();
+            sleep(READ_EVERY).await;
+        }
+    }
 }
 
 struct Times {
