@@ -32,10 +32,21 @@ impl Beginnings {
 
 /// The first two letters without their accents.
 fn beginning(word: &str) -> (Option<char>, Option<char>) {
+    // Most words: letters that are what they are.
+    if let [first, second, ..] = word.as_bytes()
+        && first.is_ascii()
+        && second.is_ascii()
+    {
+        return (Some(char::from(*first)), Some(second_letter(char::from(*second))));
+    }
     let mut letters = if word.is_ascii() { word } else { without_article(word) }.chars().map(base);
     let (first, second) = (letters.next(), letters.next());
-    // The one becomes the other at the end of a word, and so does the second letter of `dying`.
-    (first, second.map(|letter| if letter == 'y' { 'i' } else { letter }))
+    (first, second.map(second_letter))
+}
+
+/// `y` becomes `i` at the end of a word, and so does the second letter of `dying`.
+fn second_letter(letter: char) -> char {
+    if letter == 'y' { 'i' } else { letter }
 }
 
 fn base(letter: char) -> char {

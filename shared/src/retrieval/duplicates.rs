@@ -1,6 +1,6 @@
 //! Passages that say the same.
 
-use crate::terms::{is_alphanumeric, is_numeric, lower};
+use crate::terms::{alphanumeric, has_number, lower};
 
 /// Words that are compared together: their order counts as well.
 const SHINGLE: usize = 3;
@@ -23,10 +23,10 @@ impl Fingerprint {
     pub(super) fn of(text: &str) -> Self {
         let text = lower(text);
         let (mut words, mut numbers) = (Vec::with_capacity(text.len() / 5), SEED);
-        for word in text.split(|c| !is_alphanumeric(c)).filter(|word| !word.is_empty()) {
+        for word in alphanumeric(&text) {
             let hash = hash(word);
             words.push(hash);
-            if word.contains(is_numeric) {
+            if has_number(word) {
                 numbers = mix(numbers, hash);
             }
         }

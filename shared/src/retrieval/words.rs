@@ -8,7 +8,7 @@ use unicode_normalization::char::is_combining_mark;
 
 use super::beginnings::Beginnings;
 use crate::language::Language;
-use crate::terms::{is_alphanumeric, lower, paired, pairs, plain, without_article};
+use crate::terms::{first_alphanumeric, is_alphanumeric, lower, paired, pairs, plain, without_article};
 
 static ENGLISH: LazyLock<Analyzer> = LazyLock::new(|| Analyzer::new(&Language::default()));
 
@@ -69,7 +69,7 @@ pub(super) fn each_word<'a>(lower: &'a str, mut found: impl FnMut(&'a str)) {
             continue;
         }
         let mut rest = part;
-        while let Some(start) = rest.find(is_alphanumeric) {
+        while let Some(start) = first_alphanumeric(rest, true) {
             let (word, after) = rest[start..].split_at(word_length(&rest[start..]));
             found(word);
             // The ending of a genitive is no word.
@@ -83,8 +83,11 @@ fn word_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut length = 0;
     loop {
-        let rest = &text[length..];
-        length += rest.find(|c| !is_alphanumeric(c) && !is_mark(c)).unwrap_or(rest.len());
+        length += first_alphanumeric(&text[length..], false).unwrap_or(text.len() - length);
+        if let Some(mark) = text[length..].chars().next().filter(|c| is_mark(*c)) {
+            length += mark.len_utf8();
+            continue;
+        }
         let goes_on = bytes[length - 1].is_ascii_digit()
             && matches!(bytes.get(length), Some(b'.' | b','))
             && bytes.get(length + 1).is_some_and(u8::is_ascii_digit);

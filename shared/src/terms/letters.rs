@@ -5,6 +5,51 @@ pub(crate) fn is_alphanumeric(c: char) -> bool {
     c.is_ascii_alphanumeric() || !c.is_ascii() && is_usual_letter(c).unwrap_or_else(|| c.is_alphanumeric())
 }
 
+/// Where the first letter or digit stands in a text, or what is first neither (`is`); in bytes.
+pub(crate) fn first_alphanumeric(text: &str, is: bool) -> Option<usize> {
+    let (bytes, mut at) = (text.as_bytes(), 0);
+    while let Some(byte) = bytes.get(at) {
+        if byte.is_ascii() {
+            if ASCII_ALPHANUMERIC[usize::from(*byte)] == is {
+                return Some(at);
+            }
+            at += 1;
+        } else {
+            let c = text[at..].chars().next()?;
+            if is_alphanumeric(c) == is {
+                return Some(at);
+            }
+            at += c.len_utf8();
+        }
+    }
+    None
+}
+
+const ASCII_ALPHANUMERIC: [bool; 128] = {
+    let (mut are, mut c) = ([false; 128], 0_u8);
+    while c < 128 {
+        are[c as usize] = c.is_ascii_alphanumeric();
+        c += 1;
+    }
+    are
+};
+
+/// The longest stretches of letters and digits.
+pub(crate) fn alphanumeric(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let word = &rest[first_alphanumeric(rest, true)?..];
+        let (word, after) = word.split_at(first_alphanumeric(word, false).unwrap_or(word.len()));
+        rest = after;
+        Some(word)
+    })
+}
+
+/// Whether there is a number in it.
+pub(crate) fn has_number(word: &str) -> bool {
+    word.bytes().any(|byte| byte.is_ascii_digit()) || !word.is_ascii() && word.contains(is_numeric)
+}
+
 /// Whether it is a digit or another number.
 pub(crate) fn is_numeric(c: char) -> bool {
     c.is_ascii_digit() || !c.is_ascii() && is_usual_letter(c).is_none() && c.is_numeric()
@@ -35,6 +80,15 @@ mod tests {
         for c in '\0'..=char::MAX {
             assert_eq!(is_alphanumeric(c), c.is_alphanumeric(), "{c:?}");
             assert_eq!(is_numeric(c), c.is_numeric(), "{c:?}");
+            let word = c.to_string();
+            assert_eq!(has_number(&word), c.is_numeric(), "{c:?}");
+            for is in [true, false] {
+                let (other, place) = (if is { ". " } else { "éa" }, (c.is_alphanumeric() == is).then_some(0));
+                assert_eq!(first_alphanumeric(&word, is), place, "{c:?}");
+                assert_eq!(first_alphanumeric(&format!("{other}{word}"), is), place.map(|_| other.len()), "{c:?}");
+            }
         }
+        assert_eq!(alphanumeric(" the duck’s ÉTÉ—4x;").collect::<Vec<_>>(), ["the", "duck", "s", "ÉTÉ", "4x"]);
+        assert_eq!(alphanumeric("…").count(), 0);
     }
 }
