@@ -6,6 +6,7 @@ pub(crate) fn is_alphanumeric(c: char) -> bool {
 }
 
 /// Where the first letter or digit stands in a text, or what is first neither (`is`); in bytes.
+#[inline]
 pub(crate) fn first_alphanumeric(text: &str, is: bool) -> Option<usize> {
     let (bytes, mut at) = (text.as_bytes(), 0);
     while let Some(byte) = bytes.get(at) {
@@ -46,6 +47,7 @@ pub(crate) fn alphanumeric(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether there is a number in it.
+#[inline]
 pub(crate) fn has_number(word: &str) -> bool {
     word.bytes().any(|byte| byte.is_ascii_digit()) || !word.is_ascii() && word.contains(is_numeric)
 }
