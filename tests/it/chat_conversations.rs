@@ -166,7 +166,7 @@ async fn an_answer_is_stored_while_it_is_made_and_marked_as_partial() {
     llm.then(Turn::call("search", &json!({ "query": "ducks" })));
     llm.then(
         Turn::text("Ducks swim [1]")
-            .and_pause(Duration::from_millis(4_000))
+            .and_pause(Duration::from_secs(4))
             .and_text(" and")
             .and_wait(&gate)
             .and_text(" fly."),
