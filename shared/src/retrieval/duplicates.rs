@@ -1,6 +1,6 @@
 //! Passages that say the same.
 
-use crate::terms::{alphanumeric, has_number, lower};
+use crate::terms::{is_alphanumeric, is_numeric, lower};
 
 /// Words that are compared together: their order counts as well.
 const SHINGLE: usize = 3;
@@ -23,11 +23,17 @@ impl Fingerprint {
     pub(super) fn of(text: &str) -> Self {
         let text = lower(text);
         let (mut words, mut numbers) = (Vec::with_capacity(text.len() / 5), SEED);
-        for word in alphanumeric(&text) {
-            let hash = hash(word);
-            words.push(hash);
-            if has_number(word) {
-                numbers = mix(numbers, hash);
+        let (mut word, mut has_number) = (SEED, false);
+        for c in text.chars().chain([' ']) {
+            if is_alphanumeric(c) {
+                word = mix(word, u64::from(c));
+                has_number |= is_numeric(c);
+            } else if word != SEED {
+                words.push(word);
+                if has_number {
+                    numbers = mix(numbers, word);
+                }
+                (word, has_number) = (SEED, false);
             }
         }
         let shingle = |words: &[u64]| words.iter().fold(SEED, |shingle, word| mix(shingle, *word));
@@ -64,17 +70,9 @@ fn common(mut a: &[u64], mut b: &[u64]) -> usize {
 
 const SEED: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// The hash of a word, eight bytes at a time.
-fn hash(word: &str) -> u64 {
-    let (eights, rest) = word.as_bytes().as_chunks::<8>();
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    eights.iter().chain([&last]).fold(SEED, |hash, bytes| mix(hash, u64::from_le_bytes(*bytes)))
-}
-
-/// Adds a hash to a sequence of them.
-fn mix(sequence: u64, hash: u64) -> u64 {
-    let mixed = (sequence.rotate_left(5) ^ hash).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+/// The hash of a sequence with one more number: of a word its characters, of several words their hashes.
+fn mix(sequence: u64, next: u64) -> u64 {
+    let mixed = (sequence.rotate_left(5) ^ next).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ (mixed >> 32)
 }
 

@@ -1,5 +1,15 @@
 //! What `char` says of characters, without a search in its tables for those that most texts are made of.
 
+/// Which characters of ASCII are letters or digits.
+const ASCII_ALPHANUMERIC: [bool; 128] = {
+    let (mut are, mut c) = ([false; 128], 0_u8);
+    while c < 128 {
+        are[c as usize] = c.is_ascii_alphanumeric();
+        c += 1;
+    }
+    are
+};
+
 /// Whether it is a letter or a digit.
 pub(crate) fn is_alphanumeric(c: char) -> bool {
     c.is_ascii_alphanumeric() || !c.is_ascii() && is_usual_letter(c).unwrap_or_else(|| c.is_alphanumeric())
@@ -24,32 +34,6 @@ pub(crate) fn first_alphanumeric(text: &str, is: bool) -> Option<usize> {
         }
     }
     None
-}
-
-const ASCII_ALPHANUMERIC: [bool; 128] = {
-    let (mut are, mut c) = ([false; 128], 0_u8);
-    while c < 128 {
-        are[c as usize] = c.is_ascii_alphanumeric();
-        c += 1;
-    }
-    are
-};
-
-/// The longest stretches of letters and digits.
-pub(crate) fn alphanumeric(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let word = &rest[first_alphanumeric(rest, true)?..];
-        let (word, after) = word.split_at(first_alphanumeric(word, false).unwrap_or(word.len()));
-        rest = after;
-        Some(word)
-    })
-}
-
-/// Whether there is a number in it.
-#[inline]
-pub(crate) fn has_number(word: &str) -> bool {
-    word.bytes().any(|byte| byte.is_ascii_digit()) || !word.is_ascii() && word.contains(is_numeric)
 }
 
 /// Whether it is a digit or another number.
@@ -83,14 +67,11 @@ mod tests {
             assert_eq!(is_alphanumeric(c), c.is_alphanumeric(), "{c:?}");
             assert_eq!(is_numeric(c), c.is_numeric(), "{c:?}");
             let word = c.to_string();
-            assert_eq!(has_number(&word), c.is_numeric(), "{c:?}");
             for is in [true, false] {
                 let (other, place) = (if is { ". " } else { "éa" }, (c.is_alphanumeric() == is).then_some(0));
                 assert_eq!(first_alphanumeric(&word, is), place, "{c:?}");
                 assert_eq!(first_alphanumeric(&format!("{other}{word}"), is), place.map(|_| other.len()), "{c:?}");
             }
         }
-        assert_eq!(alphanumeric(" the duck’s ÉTÉ—4x;").collect::<Vec<_>>(), ["the", "duck", "s", "ÉTÉ", "4x"]);
-        assert_eq!(alphanumeric("…").count(), 0);
     }
 }

@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 pub(crate) use folding::{fold, is_bare, lower, plain};
-pub(crate) use letters::{alphanumeric, first_alphanumeric, has_number, is_alphanumeric, is_numeric};
+pub(crate) use letters::{first_alphanumeric, is_alphanumeric, is_numeric};
 pub(crate) use scan::{Kind, Words, join};
 pub(crate) use script::{paired, pairs};
 pub(crate) use stem::without_article;
