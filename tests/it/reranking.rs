@@ -93,9 +93,13 @@ async fn without_an_answer_in_time_the_order_stays_and_nothing_is_cached() {
         let again = search(&ada, &n.to_string()).await;
         assert_eq!(names(&again)[0], "owls.md", "{behaviour:?}: the next one gets the better order");
         assert_eq!(reranks.asked().len(), before + 2);
-        // That one is kept.
-        assert_eq!(names(&search(&ada, &n.to_string()).await)[0], "owls.md");
-        assert_eq!(reranks.asked().len(), before + 2);
+        // That one is kept, unless the stream tells the cache just then of what was changed before.
+        let mut asked = 0;
+        while asked < reranks.asked().len() {
+            asked = reranks.asked().len();
+            assert_eq!(names(&search(&ada, &n.to_string()).await)[0], "owls.md");
+            assert!(started.elapsed() < Duration::from_secs(60), "{behaviour:?}: nothing is kept");
+        }
     }
     app.stop().await;
 }
