@@ -39,7 +39,7 @@ fn beginning(word: &str) -> (Option<char>, Option<char>) {
     {
         return (Some(char::from(*first)), Some(second_letter(char::from(*second))));
     }
-    let mut letters = if word.is_ascii() { word } else { without_article(word) }.chars().map(base);
+    let mut letters = without_article(word).chars().map(base);
     let (first, second) = (letters.next(), letters.next());
     (first, second.map(second_letter))
 }
